@@ -1,0 +1,34 @@
+"""Representation learning for stellar spectra as scikit-learn estimators.
+
+The folders are the nouns: `specvae.spectra` reads and holds spectra, `specvae.simulation` makes
+them, `specvae.preprocessing` prepares them row by row, `specvae.estimators` learns from them,
+`specvae.model_selection` splits and scores by star. Each is loaded when it is first used.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_LAYERS = (
+    "estimators",
+    "metrics",
+    "model_selection",
+    "networks",
+    "plotting",
+    "preprocessing",
+    "simulation",
+    "spectra",
+)
+
+__all__ = ["__version__", *_LAYERS]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAYERS:
+        return importlib.import_module(f"specvae.{name}")
+    raise AttributeError(f"module 'specvae' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

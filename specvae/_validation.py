@@ -1,0 +1,217 @@
+"""Checks at the public edge: what came, what was wanted, where, and the remedy.
+
+Nothing here sets an attribute during `fit`; `record_features` does so at its end, so that a `fit`
+that fails leaves no trace.
+"""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    _num_samples,
+    check_array,
+    validate_data,
+)
+
+from .exceptions import GridMismatchError, SpectrumError
+
+# Rows examined at a time, so that a check needs little memory beside the matrix.
+_CHUNK_PIXELS = 4_194_304
+
+
+def is_lazy(X: Any) -> bool:
+    """Whether `X` is a matrix whose rows are read when needed, as a `SpectraArray` is."""
+    return hasattr(X, "iter_batches") and hasattr(X, "map_rows")
+
+
+def row_chunks(n_rows: int, n_pixels: int) -> Iterator[slice]:
+    """Slices over the rows, each of a few million pixels."""
+    step = max(1, _CHUNK_PIXELS // max(1, n_pixels))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
+
+def check_spectra(X: Any, estimator: Any, *, min_spectra: int = 1) -> Any:
+    """Return `X` as a float matrix, NaN allowed, without touching the estimator.
+
+    A lazy matrix is passed on unread; its rows are checked by `check_flux` as they are read.
+
+    Raises
+    ------
+    ValueError
+        If `X` is not two-dimensional, is empty, or holds infinity.
+    """
+    if is_lazy(X):
+        if X.shape[0] < min_spectra:
+            raise ValueError(
+                f"Found array with {X.shape[0]} sample(s) while a minimum of {min_spectra} is "
+                f"required by {type(estimator).__name__}."
+            )
+        return X
+    X = check_array(
+        X,
+        dtype=[np.float32, np.float64],
+        ensure_all_finite=False,
+        ensure_min_samples=min_spectra,
+        estimator=estimator,
+        input_name="X",
+    )
+    check_no_infinity(X, estimator)
+    return X
+
+
+def check_spectra_like_fit(X: Any, estimator: Any) -> Any:
+    """As `check_spectra`, for a fitted estimator: the number and names of pixels must agree."""
+    if not is_lazy(X):
+        X = validate_data(
+            estimator, X, dtype=[np.float32, np.float64], ensure_all_finite=False, reset=False
+        )
+        check_no_infinity(X, estimator)
+        return X
+    check_same_grid(getattr(X, "grid", None), getattr(estimator, "grid_", None), estimator)
+    if X.shape[1] != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input: put the spectra on the wavelength "
+            "grid of the training spectra with SpectrumResampler."
+        )
+    return X
+
+
+def record_features(X: Any, estimator: Any) -> None:
+    """Set `n_features_in_`, and `feature_names_in_` where `X` has column names."""
+    if is_lazy(X):
+        estimator.n_features_in_ = X.shape[1]
+        return
+    _check_feature_names(estimator, X, reset=True)
+    _check_n_features(estimator, X, reset=True)
+
+
+def check_same_grid(grid: Any, fitted_grid: Any, caller: Any) -> None:
+    """Raise if both grids are known and differ."""
+    if grid is not None and fitted_grid is not None and not grid.matches(fitted_grid):
+        raise GridMismatchError(
+            f"{type(caller).__name__} works on {fitted_grid}, but X is on {grid}; put X on that "
+            "grid with SpectrumResampler."
+        )
+
+
+def check_no_infinity(X: np.ndarray, estimator: Any) -> None:
+    """Raise if any value is infinite; NaN passes."""
+    for rows in row_chunks(*X.shape):
+        # NaN and infinity both make a sum non-finite: cheap to rule out most chunks.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(X[rows].sum()):
+                continue
+        infinite = np.isinf(X[rows])
+        if infinite.any():
+            row, pixel = np.argwhere(infinite)[0]
+            raise ValueError(
+                f"X contains infinity: {type(estimator).__name__} got {int(infinite.sum())} "
+                f"infinite pixels, the first in spectrum {row + rows.start} at pixel {pixel}; "
+                "mark missing pixels as NaN."
+            )
+
+
+def check_flux(flux: np.ndarray) -> np.ndarray:
+    """Return the rows if each has a valid pixel and none is infinite.
+
+    Raises
+    ------
+    SpectrumError
+        Naming the first row that fails, counted from the first row of `flux`.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(flux.sum()):
+            return flux
+    infinite = np.isinf(flux).any(axis=1)
+    if infinite.any():
+        row = int(np.argmax(infinite))
+        raise SpectrumError(row, "contains infinity; mark missing pixels as NaN.")
+    empty = np.isnan(flux).all(axis=1)
+    if empty.any():
+        row = int(np.argmax(empty))
+        raise SpectrumError(
+            row,
+            "has no valid pixel (all NaN); remove it, see specvae.preprocessing.quality_report.",
+        )
+    return flux
+
+
+def check_labels(y: Any, n_spectra: int | None = None) -> tuple[np.ndarray, list[str] | None]:
+    """Return the label matrix in float64 and its column names, if it has any.
+
+    NaN is a missing label; a row may have none.
+
+    Parameters
+    ----------
+    y : array-like or DataFrame of shape (n_spectra,) or (n_spectra, n_labels)
+    n_spectra : int, optional
+        How many rows are wanted.
+
+    Raises
+    ------
+    ValueError
+        If the number of rows differs, a column is all NaN, or a value is infinite.
+    """
+    columns = getattr(y, "columns", None)
+    names = None if columns is None else [str(name) for name in columns]
+    labels = check_array(
+        y, dtype=np.float64, ensure_2d=False, ensure_all_finite=False, input_name="y"
+    )
+    if n_spectra is not None and _num_samples(labels) != n_spectra:
+        raise ValueError(
+            "Found input variables with inconsistent numbers of samples: "
+            f"X has {n_spectra} spectra, y has {_num_samples(labels)} rows of labels; give one "
+            "row of labels for each spectrum, NaN where unknown."
+        )
+    matrix = labels.reshape(len(labels), -1)
+    if np.isinf(matrix).any():
+        row, column = np.argwhere(np.isinf(matrix))[0]
+        raise ValueError(
+            f"Input y contains infinity, first at row {row}, column {_label_name(names, column)}; "
+            "mark missing labels as NaN."
+        )
+    empty = np.isnan(matrix).all(axis=0)
+    if empty.any():
+        column = int(np.argmax(empty))
+        raise ValueError(
+            f"Label column {_label_name(names, column)} of y is NaN in all {len(matrix)} rows; "
+            "leave the column out or give at least one value."
+        )
+    return labels, names
+
+
+def _label_name(names: list[str] | None, column: int) -> str:
+    return repr(names[column]) if names else str(column)
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    minimum: float,
+    maximum: float = np.inf,
+    integer: bool = False,
+    open_below: bool = False,
+) -> None:
+    """Raise unless parameter `name` is a number between `minimum` and `maximum`."""
+    kind = Integral if integer else Real
+    fits = isinstance(value, kind) and not isinstance(value, bool | np.bool_)
+    if fits and (minimum < value if open_below else minimum <= value) and value <= maximum:
+        return
+    wanted = f"{'>' if open_below else '>='} {minimum}" + (
+        f" and <= {maximum}" if np.isfinite(maximum) else ""
+    )
+    noun = "an integer" if integer else "a number"
+    raise ValueError(f"{name} must be {noun} {wanted}, got {value!r}.")
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise unless parameter `name` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")

@@ -1,0 +1,216 @@
+"""A flux matrix that is read row by row, when it is needed."""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..exceptions import SpectrumError
+from ._grid import WavelengthGrid
+
+# Rows are read, mapped and handed on in blocks of about this many pixels.
+_BLOCK_PIXELS = 4_194_304
+
+
+@dataclass(frozen=True)
+class _RowMap:
+    function: Callable[[np.ndarray], np.ndarray]
+    n_pixels: int
+
+
+class SpectraArray:
+    """A lazy matrix of spectra: a store, a row index, and row-wise maps still to be applied.
+
+    It has `shape`, `ndim`, `dtype` and `len`; indexing by rows gives another lazy view, and an
+    integer gives that spectrum. `Pipeline`, `GridSearchCV` and `cross_validate` pass it on without
+    reading it. Nothing turns it into an array behind the user's back: ``np.asarray`` and
+    estimators that know only arrays raise, and the message names `to_numpy` and `SpectraLoader`.
+
+    Parameters
+    ----------
+    store : ndarray, memmap or store of shape (n_rows, n_pixels)
+        Anything with `shape` and `dtype` that gives rows for an increasing array of indices.
+    grid : WavelengthGrid, optional
+        Wavelengths of the pixels, after the maps.
+    rows : ndarray of int, optional
+        Rows of the store that this view holds; all by default.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n_spectra, n_pixels), after the maps.
+    grid : WavelengthGrid or None
+        Wavelengths of the pixels, after the maps.
+
+    Raises
+    ------
+    ValueError
+        If the store is not two-dimensional or the grid has another number of pixels.
+
+    See Also
+    --------
+    pack_spectra : Write FITS files into a store.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spectra = SpectraArray(np.arange(12.0).reshape(4, 3))
+    >>> spectra[[2, 0]]
+    SpectraArray(2 spectra of 3 pixels, float32)
+    >>> spectra[[2, 0]].to_numpy()
+    array([[6., 7., 8.],
+           [0., 1., 2.]], dtype=float32)
+    """
+
+    dtype = np.dtype(np.float32)
+    ndim = 2
+
+    def __init__(
+        self,
+        store: Any,
+        *,
+        grid: WavelengthGrid | None = None,
+        rows: np.ndarray | None = None,
+    ):
+        if len(store.shape) != 2:
+            raise ValueError(
+                f"store must have two axes, spectra and pixels; its shape is {store.shape}."
+            )
+        self._store = store
+        self._rows = np.arange(store.shape[0]) if rows is None else np.asarray(rows)
+        self._maps: tuple[_RowMap, ...] = ()
+        self.grid = grid
+        self._check_grid()
+
+    @classmethod
+    def open(cls, path: Any) -> "SpectraArray":
+        """Open a store that `pack_spectra` wrote, with its grid; `read_meta` gives its metadata.
+
+        Parameters
+        ----------
+        path : str or Path
+            The .npy file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the file or its JSON sidecar is missing.
+        ValueError
+            If either is damaged, or they do not belong together.
+        """
+        from ._sidecar import open_store
+
+        store, grid = open_store(path)
+        return cls(store, grid=grid)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_spectra, n_pixels), after the maps."""
+        n_pixels = self._maps[-1].n_pixels if self._maps else self._store.shape[1]
+        return len(self._rows), int(n_pixels)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows of the store that this view holds, shape (n_spectra,)."""
+        return self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        n_spectra, n_pixels = self.shape
+        grid = "" if self.grid is None else f", {self.grid}"
+        return f"SpectraArray({n_spectra} spectra of {n_pixels} pixels, {self.dtype}{grid})"
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        n_spectra, n_pixels = self.shape
+        raise TypeError(
+            f"A SpectraArray of {n_spectra} spectra is not read into memory unasked "
+            f"({4e-9 * n_spectra * n_pixels:.3g} GB): call .to_numpy(), or put SpectraLoader() "
+            "before the pipeline step that needs an array."
+        )
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a lazy view of some rows, or one spectrum for an integer."""
+        if isinstance(key, tuple):
+            key, *others = key
+            if any(other is not Ellipsis and other != slice(None) for other in others):
+                raise IndexError(
+                    "a SpectraArray is indexed by rows; choose pixels with PixelMasker or "
+                    "SpectrumResampler."
+                )
+        if isinstance(key, int | np.integer):
+            return self._with(rows=self._rows[np.array([key])]).to_numpy()[0]
+        return self._with(rows=self._rows[key])
+
+    def map_rows(
+        self,
+        function: Callable[[np.ndarray], np.ndarray],
+        *,
+        n_pixels: int | None = None,
+        grid: WavelengthGrid | None = None,
+    ) -> "SpectraArray":
+        """Return a view in which `function` is applied to blocks of rows as they are read.
+
+        Parameters
+        ----------
+        function : callable
+            Takes flux of shape (n, n_pixels), gives flux of shape (n, new n_pixels); each row by
+            itself. It must pickle where worker processes are used.
+        n_pixels : int, optional
+            Number of pixels afterwards, if it changes.
+        grid : WavelengthGrid, optional
+            Grid afterwards; if `n_pixels` changes and no grid is given, it is unknown.
+
+        Returns
+        -------
+        view : SpectraArray
+        """
+        keeps_pixels = n_pixels is None or n_pixels == self.shape[1]
+        view = self._with(rows=self._rows)
+        view._maps = (*self._maps, _RowMap(function, n_pixels or self.shape[1]))
+        view.grid = grid if grid is not None else (self.grid if keeps_pixels else None)
+        view._check_grid()
+        return view
+
+    def iter_batches(self, batch_size: int | None = None) -> Iterator[np.ndarray]:
+        """Yield the flux of successive rows, float32 of shape (at most batch_size, n_pixels)."""
+        if batch_size is None:
+            batch_size = max(1, _BLOCK_PIXELS // max(1, self._store.shape[1]))
+        for start in range(0, len(self), batch_size):
+            yield self._read(slice(start, start + batch_size))
+
+    def to_numpy(self) -> np.ndarray:
+        """Read all rows: float32 of shape (n_spectra, n_pixels), the only way to an array."""
+        flux = np.empty(self.shape, dtype=self.dtype)
+        start = 0
+        for block in self.iter_batches():
+            flux[start : start + len(block)] = block
+            start += len(block)
+        return flux
+
+    def _read(self, selection: slice) -> np.ndarray:
+        # Stores such as HDF5 want increasing indices without repeats.
+        rows, back = np.unique(self._rows[selection], return_inverse=True)
+        flux = np.asarray(self._store[rows], dtype=self.dtype)
+        if not np.array_equal(back, np.arange(len(rows))):
+            flux = flux[back]
+        for row_map in self._maps:
+            try:
+                flux = np.asarray(row_map.function(flux), dtype=self.dtype)
+            except SpectrumError as error:
+                raise SpectrumError(selection.start + error.row, error.reason) from error
+        return flux
+
+    def _with(self, *, rows: np.ndarray) -> "SpectraArray":
+        view = copy.copy(self)
+        view._rows = rows
+        return view
+
+    def _check_grid(self) -> None:
+        if self.grid is not None and self.grid.n_pixels != self.shape[1]:
+            raise ValueError(
+                f"grid has {self.grid.n_pixels} pixels, the spectra have {self.shape[1]}."
+            )

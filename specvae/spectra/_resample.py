@@ -1,0 +1,175 @@
+"""Flux on other pixels: linear on the same step, exact integrals when the step changes.
+
+Missing pixels (NaN) and wavelengths beyond the data give NaN, never an edge value.
+"""
+
+import numpy as np
+
+from ._grid import PIXEL_TOLERANCE, WavelengthGrid
+
+# Steps that agree to this fraction count as the same; CDELT1 of real files scatters by 1e-4.
+_SAME_STEP = 1e-3
+
+
+def resample_flux(
+    flux: np.ndarray,
+    wavelength_aa: np.ndarray,
+    grid: WavelengthGrid,
+    *,
+    min_coverage: float = 0.5,
+) -> np.ndarray:
+    """Put spectra on a wavelength grid.
+
+    Where the pixels are as wide as those of the grid, flux is interpolated linearly, as for a
+    shift. Where the width changes, each new pixel holds the exact mean of the flux over it, so
+    that the integral is conserved.
+
+    Parameters
+    ----------
+    flux : ndarray of shape (n_pixels,) or (n_spectra, n_pixels)
+        Flux density; NaN is a missing pixel.
+    wavelength_aa : ndarray of shape (n_pixels,)
+        Increasing pixel centres in Angstrom, in the medium of the grid.
+    grid : WavelengthGrid
+        Where the flux is wanted.
+    min_coverage : float, default=0.5
+        With a change of step, a new pixel of which a smaller fraction is covered by valid pixels
+        is NaN.
+
+    Returns
+    -------
+    resampled : ndarray of shape (grid.n_pixels,) or (n_spectra, grid.n_pixels)
+        In the dtype of `flux`.
+
+    Raises
+    ------
+    ValueError
+        If the wavelengths do not increase or are not as many as the pixels.
+
+    Notes
+    -----
+    Linear interpolation smooths by up to half a pixel and correlates the noise of neighbours; no
+    higher order is offered, since it rings at cosmic rays and at the edges of gaps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grid = WavelengthGrid(5000.5, 2.0, 3)
+    >>> resample_flux(np.array([1.0, 3.0, 5.0, 7.0]), np.array([5000.0, 5001, 5002, 5003]), grid)
+    array([ 2.,  6., nan])
+    """
+    wavelength_aa = check_wavelength(wavelength_aa, flux.shape[-1])
+    if _same_step(wavelength_aa, grid):
+        return interpolate_flux(flux, wavelength_aa, grid.wavelength_aa)
+    return rebin_flux(flux, pixel_edges(wavelength_aa), grid.edges_aa, min_coverage=min_coverage)
+
+
+def check_wavelength(wavelength_aa: np.ndarray, n_pixels: int) -> np.ndarray:
+    """Return the wavelengths in float64 if they are finite, increasing and `n_pixels` many."""
+    wavelength_aa = np.asarray(wavelength_aa, dtype=np.float64)
+    if wavelength_aa.shape != (n_pixels,):
+        raise ValueError(
+            f"wavelength_aa has shape {wavelength_aa.shape}, flux has {n_pixels} pixels."
+        )
+    increases = np.diff(wavelength_aa) > 0
+    if not increases.all() or not np.isfinite(wavelength_aa).all():
+        first = int(np.argmin(increases))
+        raise ValueError(
+            f"wavelength_aa must increase; it goes from {wavelength_aa[first]:g} to "
+            f"{wavelength_aa[first + 1]:g} at pixel {first + 1} of {n_pixels}: sort or flip "
+            "wavelength and flux together."
+        )
+    return wavelength_aa
+
+
+def interpolate_flux(
+    flux: np.ndarray, wavelength_aa: np.ndarray, new_wavelength_aa: np.ndarray
+) -> np.ndarray:
+    """Linear interpolation along the last axis; NaN beyond the data and beside missing pixels."""
+    n_pixels = len(wavelength_aa)
+    if n_pixels == 1:
+        left, weight = np.zeros(len(new_wavelength_aa), dtype=int), new_wavelength_aa * 0.0
+        inside = new_wavelength_aa == wavelength_aa[0]
+        right = left
+    else:
+        left = np.clip(np.searchsorted(wavelength_aa, new_wavelength_aa) - 1, 0, n_pixels - 2)
+        right = left + 1
+        width = wavelength_aa[right] - wavelength_aa[left]
+        weight = (new_wavelength_aa - wavelength_aa[left]) / width
+        # On a pixel centre only that pixel counts, so that a missing neighbour does not spread.
+        weight = np.where(
+            np.abs(weight - np.rint(weight)) < PIXEL_TOLERANCE, np.rint(weight), weight
+        )
+        inside = (weight >= 0) & (weight <= 1)
+    weight = weight.astype(flux.dtype)
+    low, high = flux[..., left], flux[..., right]
+    interpolated = np.where(
+        weight == 0, low, np.where(weight == 1, high, low + weight * (high - low))
+    )
+    interpolated[..., ~inside] = np.nan
+    return interpolated
+
+
+def rebin_flux(
+    flux: np.ndarray, edges_aa: np.ndarray, new_edges_aa: np.ndarray, *, min_coverage: float = 0.5
+) -> np.ndarray:
+    """Mean flux over each new pixel, by exact integration over the valid part of the old ones.
+
+    Parameters
+    ----------
+    flux : ndarray of shape (..., n_pixels)
+    edges_aa : ndarray of shape (n_pixels + 1,)
+    new_edges_aa : ndarray of shape (n_new + 1,)
+    min_coverage : float, default=0.5
+        A new pixel of which a smaller fraction is covered by valid pixels is NaN.
+
+    Returns
+    -------
+    rebinned : ndarray of shape (..., n_new)
+    """
+    width = np.diff(edges_aa)
+    position = np.clip(new_edges_aa, edges_aa[0], edges_aa[-1])
+    left = np.clip(np.searchsorted(edges_aa, position, side="right") - 1, 0, len(width) - 1)
+    fraction = (position - edges_aa[left]) / width[left]
+
+    def integral(density):
+        """Integral of a piecewise constant density between the new edges."""
+        steps = density * width
+        before = np.concatenate([np.zeros_like(steps[..., :1]), np.cumsum(steps, axis=-1)], axis=-1)
+        return np.diff(before[..., left] + fraction * steps[..., left], axis=-1)
+
+    valid = ~np.isnan(flux)
+    covered = integral(valid.astype(np.float64))
+    total = integral(np.where(valid, flux, 0.0).astype(np.float64))
+    enough = covered >= np.maximum(min_coverage, 1e-9) * np.diff(new_edges_aa) * (1 - 1e-9)
+    mean = np.divide(total, covered, out=np.full_like(total, np.nan), where=enough)
+    return mean.astype(flux.dtype)
+
+
+def pixel_edges(wavelength_aa: np.ndarray) -> np.ndarray:
+    """Edges halfway between pixel centres, shape (n_pixels + 1,); the outer ones mirrored."""
+    if len(wavelength_aa) == 1:
+        return wavelength_aa[0] + np.array([-0.5, 0.5])
+    middle = (wavelength_aa[1:] + wavelength_aa[:-1]) / 2.0
+    first = 2 * wavelength_aa[0] - middle[0]
+    last = 2 * wavelength_aa[-1] - middle[-1]
+    return np.concatenate([[first], middle, [last]])
+
+
+def _same_step(wavelength_aa: np.ndarray, grid: WavelengthGrid) -> bool:
+    """Whether old and new pixels are equally wide at both ends of their overlap."""
+    new_aa = grid.wavelength_aa
+    if len(wavelength_aa) < 2 or len(new_aa) < 2:
+        return len(wavelength_aa) == len(new_aa)
+    low, high = max(wavelength_aa[0], new_aa[0]), min(wavelength_aa[-1], new_aa[-1])
+    if low >= high:
+        return True  # nothing overlaps: every pixel becomes NaN either way
+
+    def width_at(axis, position):
+        index = int(np.clip(np.searchsorted(axis, position), 1, len(axis) - 1))
+        return axis[index] - axis[index - 1]
+
+    return all(
+        abs(width_at(wavelength_aa, at) / width_at(new_aa, at) - 1.0) < _SAME_STEP
+        for at in (low, (low + high) / 2.0, high)
+    )

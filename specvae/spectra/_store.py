@@ -1,0 +1,102 @@
+"""Rows of a flux matrix on disk, read by position."""
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class NpyStore:
+    """Rows of a two-dimensional .npy file, read by position and never mapped into memory.
+
+    Positional reads take a third of the time of a memory map on a cold disk, and leave nothing of
+    the file in the process. A pickle holds the path alone, so workers open the file themselves.
+
+    Parameters
+    ----------
+    path : str or Path
+        A C-ordered, two-dimensional .npy file of floats.
+    scale : ndarray of shape (n_rows,), optional
+        Factor that gives each stored row its physical flux back.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such matrix or is shorter than its header says.
+    """
+
+    def __init__(self, path: str | Path, scale: np.ndarray | None = None):
+        self.path = Path(path).absolute()
+        self.scale = scale
+        with open(self.path, "rb") as file:
+            try:
+                version = np.lib.format.read_magic(file)
+                read_header = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
+                self.shape, fortran_order, self.dtype = read_header(file)
+            except ValueError as error:
+                raise ValueError(f"{self.path} is not a .npy file: {error}") from error
+            self._offset = file.tell()
+        if len(self.shape) != 2 or fortran_order or self.dtype.kind != "f":
+            raise ValueError(
+                f"{self.path} must hold a C-ordered matrix of floats, one spectrum a row; it holds "
+                f"{self.dtype} of shape {self.shape}."
+            )
+        wanted = self._offset + self.shape[0] * self.row_bytes
+        found = self.path.stat().st_size
+        if found < wanted:
+            raise ValueError(
+                f"{self.path} is cut short: {found} bytes, {wanted} wanted for {self.shape[0]} "
+                "spectra; pack it again."
+            )
+        self._file: int | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes that one row takes on disk."""
+        return int(self.shape[1] * self.dtype.itemsize)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Return the rows with these non-negative indices, in float32 where a scale is applied."""
+        rows = np.asarray(rows)
+        flux = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
+        # Neighbours on disk are read in one call.
+        starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
+        for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
+            self._read_into(flux[start:stop], int(rows[start]))
+        if self.scale is None:
+            return flux
+        return flux.astype(np.float32) * self.scale[rows, None].astype(np.float32)
+
+    def _read_into(self, flux: np.ndarray, row: int) -> None:
+        view = memoryview(flux).cast("B")
+        position = self._offset + row * self.row_bytes
+        while len(view):
+            n_read = os.preadv(self._descriptor(), [view], position)
+            if n_read == 0:
+                raise OSError(f"{self.path} ends before spectrum {row} is complete; pack it again.")
+            view, position = view[n_read:], position + n_read
+
+    def _descriptor(self) -> int:
+        with self._lock:
+            if self._file is None:
+                self._file = os.open(self.path, os.O_RDONLY)
+            return self._file
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["_file"], state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _file=None, _lock=threading.Lock())
+
+    def __del__(self) -> None:
+        if getattr(self, "_file", None) is not None:
+            os.close(self._file)
