@@ -1,0 +1,44 @@
+"""First weights, drawn from a local generator."""
+
+import math
+
+import torch
+from torch import nn
+
+# Gain that keeps the variance through LeakyReLU 0.1: He et al. 2015, arXiv:1502.01852, eq. 15.
+_GAIN = math.sqrt(2.0 / (1.0 + 0.1**2))
+
+
+@torch.no_grad()
+def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
+    """Draw all weights so that each layer keeps the variance of its input; zero the biases.
+
+    A stride-s transposed convolution sums only kernel/s taps per output: the usual formula, which
+    counts the whole kernel on the wrong side, lets the signal shrink from stage to stage.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Of linear, convolution and transposed convolution layers; changed in place.
+    generator : torch.Generator
+        On the CPU; torch's global generator is not touched.
+
+    Returns
+    -------
+    module : nn.Module
+        The same object.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv1d):
+            n_terms = layer.in_channels * layer.kernel_size[0]
+        elif isinstance(layer, nn.ConvTranspose1d):
+            n_terms = layer.in_channels * layer.kernel_size[0] / layer.stride[0]
+        elif isinstance(layer, nn.Linear):
+            n_terms = layer.in_features
+        else:
+            continue
+        gain = 1.0 if isinstance(layer, nn.Linear) else _GAIN
+        layer.weight.normal_(0.0, gain / math.sqrt(n_terms), generator=generator)
+        if layer.bias is not None:
+            layer.bias.zero_()
+    return module
