@@ -86,6 +86,8 @@ def record_features(X: Any, estimator: Any) -> None:
     """Set `n_features_in_`, and `feature_names_in_` where `X` has column names."""
     if is_lazy(X):
         estimator.n_features_in_ = X.shape[1]
+        if hasattr(estimator, "feature_names_in_"):  # of an earlier fit
+            del estimator.feature_names_in_
         return
     _check_feature_names(estimator, X, reset=True)
     _check_n_features(estimator, X, reset=True)

@@ -363,10 +363,9 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         )
         if interrupted and not self.warm_start:
             raise KeyboardInterrupt
-        history = history_table(net.history)
-        if previous is not None:
-            history = pd.concat([self.history_, history], ignore_index=True)
-            history["epoch"] = np.arange(1, len(history) + 1)
+        earlier = [] if previous is None else [getattr(self, "history_")]  # noqa: B009
+        history = pd.concat([*earlier, history_table(net.history)], ignore_index=True)
+        history["epoch"] = np.arange(1, len(history) + 1)
         self.net_, self.history_, self.n_iter_, self.grid_ = net, history, len(history), grid
         record_features(features, self)
         if interrupted:
@@ -407,8 +406,8 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
             FluxScaler(torch.from_numpy(mean), scale),
             int(self.latent_dim),
         )
-        if self.decoder == "conv":
-            network.decoder.start_linear()
+        if isinstance(decoder, ConvDecoder):
+            decoder.start_linear()
         return network
 
     def _copy_network(self, previous, X):

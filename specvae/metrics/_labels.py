@@ -57,8 +57,17 @@ def nan_r2_score(
 ) -> Any:
     """Coefficient of determination over the known labels: 1 - residual / total sum of squares.
 
-    Free of units, so that a mean over labels makes sense. Parameters, errors and the treatment of
-    missing labels are those of `nan_mean_absolute_error`.
+    Free of units, so that a mean over labels makes sense.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_spectra,) or (n_spectra, n_labels)
+        Labels; NaN where unknown.
+    y_pred : array-like of the same shape
+        Predictions, all known.
+    sample_weight : array-like of shape (n_spectra,), optional
+    multioutput : {"uniform_average", "raw_values"}, default="uniform_average"
+        The mean over labels, or one value for each label.
 
     Returns
     -------

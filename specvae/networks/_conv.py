@@ -39,6 +39,15 @@ class StagePlan(NamedTuple):
 def plan_stages(n_pixels: int) -> StagePlan:
     """Choose as many stride-2 stages as leave about 20 positions.
 
+    Parameters
+    ----------
+    n_pixels : int
+        Length of the spectra, at least 1.
+
+    Returns
+    -------
+    plan : StagePlan
+
     Examples
     --------
     >>> plan_stages(327_680).n_positions, len(plan_stages(327_680).channels)
@@ -135,8 +144,8 @@ class ConvDecoder(nn.Module):
         spectrum start with a tenth of their gradient.
         """
         last = [layer for layer in self.body if isinstance(layer, nn.ConvTranspose1d)][-1]
-        if last.out_channels != 1:
+        if last.out_channels != 1 or last.bias is None or self.output.bias is None:
             return  # no stride-2 stage: the output convolution mixes many channels
-        nn.init.constant_(last.bias, 3.0)
+        last.bias.fill_(3.0)
         self.output.weight.copy_(torch.tensor([[[0.0, 1.0, 0.0]]]))
-        nn.init.constant_(self.output.bias, -3.0)
+        self.output.bias.fill_(-3.0)

@@ -16,7 +16,15 @@ def _stack(widths: tuple[int, ...]) -> nn.Sequential:
 
 
 class DenseEncoder(nn.Module):
-    """Three hidden layers of 128, 64 and 32 units with LeakyReLU 0.1, then a linear head."""
+    """Three hidden layers of 128, 64 and 32 units with LeakyReLU 0.1, then a linear head.
+
+    Parameters
+    ----------
+    n_pixels : int
+        Length of the spectra.
+    n_outputs : int
+        Width of the head.
+    """
 
     def __init__(self, n_pixels: int, n_outputs: int):
         super().__init__()
@@ -28,7 +36,15 @@ class DenseEncoder(nn.Module):
 
 
 class DenseDecoder(nn.Module):
-    """The dense encoder in reverse."""
+    """The dense encoder in reverse.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Width of the code.
+    n_pixels : int
+        Length of the spectra.
+    """
 
     def __init__(self, n_inputs: int, n_pixels: int):
         super().__init__()

@@ -30,7 +30,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv1d):
-            n_terms = layer.in_channels * layer.kernel_size[0]
+            n_terms: float = layer.in_channels * layer.kernel_size[0]
         elif isinstance(layer, nn.ConvTranspose1d):
             n_terms = layer.in_channels * layer.kernel_size[0] / layer.stride[0]
         elif isinstance(layer, nn.Linear):

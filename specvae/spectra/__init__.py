@@ -2,7 +2,13 @@
 
 from ._array import SpectraArray
 from ._grid import APOGEE_GRID, HARPS_GRID, HARPS_MISSING, WavelengthGrid
+from ._pack import pack_spectra
+from ._read import read_spectra, read_spectrum
 from ._resample import resample_flux
+from ._sidecar import read_meta
+from ._spectrum import Spectrum
+from ._store import NpyStore
+from ._targets import group_targets
 from ._wavelength import (
     SPEED_OF_LIGHT_KMS,
     air_to_vacuum,
@@ -16,11 +22,18 @@ __all__ = [
     "HARPS_GRID",
     "HARPS_MISSING",
     "SPEED_OF_LIGHT_KMS",
+    "NpyStore",
     "SpectraArray",
+    "Spectrum",
     "WavelengthGrid",
     "air_to_vacuum",
     "doppler_factor",
     "doppler_shift",
+    "group_targets",
+    "pack_spectra",
+    "read_meta",
+    "read_spectra",
+    "read_spectrum",
     "resample_flux",
     "vacuum_to_air",
 ]

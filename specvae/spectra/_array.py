@@ -136,13 +136,14 @@ class SpectraArray:
         """Return a lazy view of some rows, or one spectrum for an integer."""
         if isinstance(key, tuple):
             key, *others = key
-            if any(other is not Ellipsis and other != slice(None) for other in others):
+            if any(other is not Ellipsis and not _is_full_slice(other) for other in others):
                 raise IndexError(
                     "a SpectraArray is indexed by rows; choose pixels with PixelMasker or "
                     "SpectrumResampler."
                 )
         if isinstance(key, int | np.integer):
-            return self._with(rows=self._rows[np.array([key])]).to_numpy()[0]
+            row = range(len(self))[key]
+            return self._read(slice(row, row + 1))[0]
         return self._with(rows=self._rows[key])
 
     def map_rows(
@@ -202,6 +203,11 @@ class SpectraArray:
                 flux = np.asarray(row_map.function(flux), dtype=self.dtype)
             except SpectrumError as error:
                 raise SpectrumError(selection.start + error.row, error.reason) from error
+            if flux.shape != (len(back), row_map.n_pixels):
+                raise ValueError(
+                    f"a row-wise map turned {len(back)} spectra into flux of shape {flux.shape}; "
+                    f"({len(back)}, {row_map.n_pixels}) was announced in map_rows."
+                )
         return flux
 
     def _with(self, *, rows: np.ndarray) -> "SpectraArray":
@@ -214,3 +220,7 @@ class SpectraArray:
             raise ValueError(
                 f"grid has {self.grid.n_pixels} pixels, the spectra have {self.shape[1]}."
             )
+
+
+def _is_full_slice(key: Any) -> bool:
+    return isinstance(key, slice) and key == slice(None)

@@ -57,12 +57,16 @@ class WavelengthGrid:
             raise ValueError(f"start_aa must be a positive wavelength, got {self.start_aa!r}.")
         if not (np.isfinite(self.step) and self.step > 0):
             raise ValueError(f"step must be positive: wavelengths increase, got {self.step!r}.")
-        if int(self.n_pixels) != self.n_pixels or self.n_pixels < 1:
+        if not np.isfinite(self.n_pixels) or self.n_pixels % 1 or self.n_pixels < 1:
             raise ValueError(f"n_pixels must be an integer >= 1, got {self.n_pixels!r}.")
         if self.spacing not in ("linear", "log"):
             raise ValueError(f"spacing must be 'linear' or 'log', got {self.spacing!r}.")
         if self.medium not in ("air", "vacuum"):
             raise ValueError(f"medium must be 'air' or 'vacuum', got {self.medium!r}.")
+        # Plain numbers, whatever kind came: `to_dict` must fit JSON.
+        object.__setattr__(self, "start_aa", float(self.start_aa))
+        object.__setattr__(self, "step", float(self.step))
+        object.__setattr__(self, "n_pixels", int(self.n_pixels))
 
     def __str__(self) -> str:
         unit = "Angstrom" if self.spacing == "linear" else "dex"
@@ -99,7 +103,16 @@ class WavelengthGrid:
         return (np.log10(wavelength_aa) - np.log10(self.start_aa)) / self.step
 
     def index_of(self, wavelength_aa: float) -> int:
-        """Index of the pixel that holds a wavelength in Angstrom.
+        """Index of the pixel that holds a wavelength.
+
+        Parameters
+        ----------
+        wavelength_aa : float
+            In Angstrom.
+
+        Returns
+        -------
+        index : int
 
         Raises
         ------

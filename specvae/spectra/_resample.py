@@ -1,14 +1,20 @@
 """Flux on other pixels: linear on the same step, exact integrals when the step changes.
 
-Missing pixels (NaN) and wavelengths beyond the data give NaN, never an edge value.
+Missing pixels (NaN), gaps in the wavelengths and wavelengths beyond the data give NaN, never an
+edge value nor a bridge.
 """
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from ._grid import PIXEL_TOLERANCE, WavelengthGrid
 
 # Steps that agree to this fraction count as the same; CDELT1 of real files scatters by 1e-4.
 _SAME_STEP = 1e-3
+
+# A distance between pixels this many times the usual one around it is a gap: one lost pixel gives
+# 2, and single-precision wavelengths scatter by a tenth.
+_GAP = 1.75
 
 
 def resample_flux(
@@ -29,7 +35,8 @@ def resample_flux(
     flux : ndarray of shape (n_pixels,) or (n_spectra, n_pixels)
         Flux density; NaN is a missing pixel.
     wavelength_aa : ndarray of shape (n_pixels,)
-        Increasing pixel centres in Angstrom, in the medium of the grid.
+        Increasing pixel centres in Angstrom, in the medium of the grid. Where a distance is 1.75
+        times the usual one around it, pixels were left out: nothing is interpolated over that.
     grid : WavelengthGrid
         Where the flux is wanted.
     min_coverage : float, default=0.5
@@ -39,7 +46,7 @@ def resample_flux(
     Returns
     -------
     resampled : ndarray of shape (grid.n_pixels,) or (n_spectra, grid.n_pixels)
-        In the dtype of `flux`.
+        In the dtype of `flux`; integers become float64.
 
     Raises
     ------
@@ -58,7 +65,11 @@ def resample_flux(
     >>> resample_flux(np.array([1.0, 3.0, 5.0, 7.0]), np.array([5000.0, 5001, 5002, 5003]), grid)
     array([ 2.,  6., nan])
     """
+    flux = np.asarray(flux)
+    if flux.dtype.kind != "f":
+        flux = flux.astype(np.float64)
     wavelength_aa = check_wavelength(wavelength_aa, flux.shape[-1])
+    flux, wavelength_aa = mark_gaps(flux, wavelength_aa)
     if _same_step(wavelength_aa, grid):
         return interpolate_flux(flux, wavelength_aa, grid.wavelength_aa)
     return rebin_flux(flux, pixel_edges(wavelength_aa), grid.edges_aa, min_coverage=min_coverage)
@@ -71,8 +82,14 @@ def check_wavelength(wavelength_aa: np.ndarray, n_pixels: int) -> np.ndarray:
         raise ValueError(
             f"wavelength_aa has shape {wavelength_aa.shape}, flux has {n_pixels} pixels."
         )
+    if not np.isfinite(wavelength_aa).all():
+        first = int(np.argmin(np.isfinite(wavelength_aa)))
+        raise ValueError(
+            f"wavelength_aa must be finite; it is {wavelength_aa[first]} at pixel {first} of "
+            f"{n_pixels}: leave such pixels out."
+        )
     increases = np.diff(wavelength_aa) > 0
-    if not increases.all() or not np.isfinite(wavelength_aa).all():
+    if not increases.all():
         first = int(np.argmin(increases))
         raise ValueError(
             f"wavelength_aa must increase; it goes from {wavelength_aa[first]:g} to "
@@ -80,6 +97,28 @@ def check_wavelength(wavelength_aa: np.ndarray, n_pixels: int) -> np.ndarray:
             "wavelength and flux together."
         )
     return wavelength_aa
+
+
+def mark_gaps(flux: np.ndarray, wavelength_aa: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return flux and wavelengths with missing pixels put in where pixels were left out.
+
+    One pixel in the middle of a gap, or one beside each of its ends if two have room.
+    """
+    distance = np.diff(wavelength_aa)
+    if len(distance) < 3:
+        return flux, wavelength_aa
+    usual = median_filter(distance, size=5, mode="mirror")
+    gap = np.flatnonzero(distance > _GAP * usual)
+    if not len(gap):
+        return flux, wavelength_aa
+    inset = np.minimum(usual[gap], distance[gap] / 2.0)
+    ends = np.stack([wavelength_aa[gap] + inset, wavelength_aa[gap + 1] - inset], axis=1)
+    has_room = ends[:, 1] - ends[:, 0] > usual[gap] / 2.0
+    ends[~has_room] = ends[~has_room].mean(axis=1, keepdims=True)
+    wanted = np.stack([np.ones_like(has_room), has_room], axis=1)
+    position = np.stack([gap + 1, gap + 1], axis=1)[wanted]
+    marked = np.insert(flux, position, np.nan, axis=-1)
+    return marked, np.insert(wavelength_aa, position, ends[wanted])
 
 
 def interpolate_flux(
@@ -167,7 +206,8 @@ def _same_step(wavelength_aa: np.ndarray, grid: WavelengthGrid) -> bool:
 
     def width_at(axis, position):
         index = int(np.clip(np.searchsorted(axis, position), 1, len(axis) - 1))
-        return axis[index] - axis[index - 1]
+        # The median, so that a gap at this place does not count.
+        return np.median(np.diff(axis[max(0, index - 3) : index + 3]))
 
     return all(
         abs(width_at(wavelength_aa, at) / width_at(new_aa, at) - 1.0) < _SAME_STEP

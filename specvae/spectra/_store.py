@@ -64,18 +64,24 @@ class NpyStore:
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """Return the rows with these non-negative indices, in float32 where a scale is applied."""
-        rows = np.asarray(rows)
+        rows = np.asarray(rows, dtype=np.intp)
+        if len(rows) and not (rows.min() >= 0 and rows.max() < self.shape[0]):
+            raise IndexError(
+                f"{self.path} holds {self.shape[0]} spectra; rows {rows.min()} to {rows.max()} "
+                "were asked for."
+            )
         flux = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
         # Neighbours on disk are read in one call.
         starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
-        for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
+        for start, stop in zip(starts, [*starts, len(rows)][1:], strict=True):
             self._read_into(flux[start:stop], int(rows[start]))
         if self.scale is None:
             return flux
         return flux.astype(np.float32) * self.scale[rows, None].astype(np.float32)
 
     def _read_into(self, flux: np.ndarray, row: int) -> None:
-        view = memoryview(flux).cast("B")
+        # As bytes, since a buffer of another byte order than the machine's cannot be cast.
+        view = memoryview(flux.view(np.uint8).reshape(-1))  # type: ignore[arg-type]
         position = self._offset + row * self.row_bytes
         while len(view):
             n_read = os.preadv(self._descriptor(), [view], position)
@@ -98,5 +104,6 @@ class NpyStore:
         self.__dict__.update(state, _file=None, _lock=threading.Lock())
 
     def __del__(self) -> None:
-        if getattr(self, "_file", None) is not None:
-            os.close(self._file)
+        file = getattr(self, "_file", None)
+        if file is not None:
+            os.close(file)

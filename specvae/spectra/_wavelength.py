@@ -36,7 +36,23 @@ def doppler_shift(wavelength_aa: np.ndarray | float, velocity_kms: float) -> np.
 
 
 def doppler_factor(velocity_kms: np.ndarray | float) -> np.ndarray:
-    """Observed wavelength over rest wavelength, for a source receding at `velocity_kms`."""
+    """Observed over rest wavelength of a source that recedes at `velocity_kms`.
+
+    Parameters
+    ----------
+    velocity_kms : float or ndarray
+        Radial velocity, positive when the distance grows, in km/s.
+
+    Returns
+    -------
+    factor : float or ndarray
+        Same shape, sqrt((1 + v/c) / (1 - v/c)).
+
+    Raises
+    ------
+    ValueError
+        If a speed is that of light or more.
+    """
     beta = np.asarray(velocity_kms, dtype=float) / SPEED_OF_LIGHT_KMS
     if not (np.abs(beta) < 1.0).all():
         raise ValueError(
@@ -56,7 +72,18 @@ def refractive_index(vacuum_aa: np.ndarray | float) -> np.ndarray:
 
 
 def vacuum_to_air(vacuum_aa: np.ndarray | float) -> np.ndarray:
-    """Wavelengths in standard air, in Angstrom, of vacuum wavelengths above 2000 Angstrom.
+    """Convert wavelengths from vacuum to standard air.
+
+    Parameters
+    ----------
+    vacuum_aa : float or ndarray
+        Vacuum wavelengths in Angstrom, above 2000.
+
+    Returns
+    -------
+    air_aa : float or ndarray
+        Same shape, in Angstrom: divided by the refractive index of equation 1 of Ciddor 1996,
+        Applied Optics 35, 1566 (dry air at 15 C, 101325 Pa, 450 ppm CO2).
 
     Examples
     --------
@@ -67,7 +94,17 @@ def vacuum_to_air(vacuum_aa: np.ndarray | float) -> np.ndarray:
 
 
 def air_to_vacuum(air_aa: np.ndarray | float) -> np.ndarray:
-    """Invert `vacuum_to_air` to 1e-9 Angstrom, by fixed-point iteration.
+    """Convert wavelengths from standard air to vacuum: `vacuum_to_air` inverted to 1e-9 Angstrom.
+
+    Parameters
+    ----------
+    air_aa : float or ndarray
+        Wavelengths in air in Angstrom, above 2000.
+
+    Returns
+    -------
+    vacuum_aa : float or ndarray
+        Same shape, in Angstrom.
 
     Examples
     --------

@@ -1,0 +1,36 @@
+"""The learning curve."""
+
+from typing import Any
+
+
+def plot_history(history: Any, ax: Any) -> Any:
+    """Draw the loss over the epochs.
+
+    Parameters
+    ----------
+    history : DataFrame
+        `history_` of a fitted estimator.
+    ax : matplotlib Axes
+
+    Returns
+    -------
+    ax : matplotlib Axes
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> history = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.2, 0.1], "best": [True, True]})
+    >>> ax = plot_history(history, Figure().subplots())
+    >>> ax.get_xlabel()
+    'epoch'
+    """
+    for column, label in (("train_loss", "training"), ("valid_loss", "validation")):
+        if column in history:
+            ax.plot(history["epoch"], history[column], label=label)
+    monitored = "valid_loss" if "valid_loss" in history else "train_loss"
+    kept = history[history["best"]].iloc[-1]
+    ax.plot(kept["epoch"], kept[monitored], "ko", label="weights kept")
+    ax.set(xlabel="epoch", ylabel="mean |flux - reconstruction|", yscale="log")
+    ax.legend()
+    return ax

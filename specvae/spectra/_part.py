@@ -1,0 +1,289 @@
+"""A store while it is being written: rows, and a journal with one JSON line for each file.
+
+The journal speaks of a row only once the row is written, and carries its checksum; now and then
+both are forced to disk and the journal says so. Whatever a crash leaves behind, the rows that the
+journal speaks of and that still have their checksum are good, and everything after them is cut.
+"""
+
+import contextlib
+import errno
+import io
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ._sidecar import sidecar_path
+
+HEADER_BYTES = 128
+
+# Rows are forced to disk whenever so many bytes have come; so much is checked after a crash.
+_SYNC_BYTES = 67_108_864
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class PartialStore:
+    """The rows and the journal of an unfinished store, opened where the last call stopped.
+
+    Parameters
+    ----------
+    store : Path
+        Name of the finished .npy file; the unfinished one lies beside it, with ``.part`` added.
+    settings : dict
+        What all calls that write this store must agree on, fit for JSON.
+    n_pixels : int
+        Pixels of a row.
+    dtype : dtype
+        Of the rows as they are stored.
+
+    Attributes
+    ----------
+    n_files : int
+        Files that are dealt with, packed or refused.
+    n_rows : int
+        Files that are packed.
+
+    Raises
+    ------
+    ValueError
+        If an unfinished store is there that was begun with other settings.
+    BlockingIOError
+        If another process is writing it.
+    """
+
+    def __init__(self, store: Path, settings: dict[str, Any], n_pixels: int, dtype: np.dtype):
+        self.store = store
+        self.rows_path = rows_path(store)
+        self.journal_path = journal_path(store)
+        self.dtype = dtype.newbyteorder("<")
+        self.n_pixels = n_pixels
+        self.row_bytes = n_pixels * dtype.itemsize
+        self.n_files = self.n_rows = self._n_synced = 0
+        with contextlib.ExitStack() as opened:
+            self._journal = opened.enter_context(_open_unbuffered(self.journal_path))
+            _lock(self._journal, store)
+            self._begin(settings)
+            # A store whose rows have their final name already needs only its journal removed.
+            if not store.exists():
+                self._rows = opened.enter_context(_open_unbuffered(self.rows_path))
+                self._cut_after_last_good_row()
+            self._opened = opened.pop_all()
+
+    def close(self) -> None:
+        """Close both files; what is in them stays."""
+        self._opened.close()
+
+    def append(self, path: str, row: np.ndarray, meta: dict[str, Any], scale: float | None) -> None:
+        """Add a row and its line in the journal.
+
+        Raises
+        ------
+        OSError
+            If the disk is full; both files then end where they ended before.
+        """
+        data = np.ascontiguousarray(row, dtype=self.dtype).tobytes()
+        if len(data) != self.row_bytes:
+            raise ValueError(f"{path} gives {row.shape} pixels, {self.n_pixels} are wanted.")
+        line = {"path": path, "meta": meta, "scale": scale, "crc32": zlib.crc32(data)}
+        with self._rolled_back_when_full():
+            _write(self._rows, data)
+            _write(self._journal, _json_line(line))
+        self.n_files += 1
+        self.n_rows += 1
+        if (self.n_rows - self._n_synced) * self.row_bytes >= _SYNC_BYTES:
+            self.sync()
+
+    def refuse(self, path: str, reason: str) -> None:
+        """Add a line for a file that gives no row."""
+        with self._rolled_back_when_full():
+            _write(self._journal, _json_line({"path": path, "refused": reason}))
+        self.n_files += 1
+
+    def sync(self) -> None:
+        """Force the rows to disk, and then the journal that speaks of them."""
+        with self._rolled_back_when_full():
+            os.fsync(self._rows.fileno())
+            _write(self._journal, _json_line({"n_synced": self.n_rows}))
+            os.fsync(self._journal.fileno())
+        self._n_synced = self.n_rows
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """Return the lines about files, in their order."""
+        return (entry for _, entry in self._whole_lines() if "path" in entry)
+
+    def finish(self, write_sidecar: Callable[[Path], None]) -> None:
+        """Give rows and sidecar their final names; the rows last, so that they vouch for both."""
+        self.sync()
+        with self._rolled_back_when_full():
+            sidecar = sidecar_path(self.store)
+            part_of_sidecar = sidecar.with_name(sidecar.name + ".part")
+            write_sidecar(part_of_sidecar)
+            self._rows.seek(0)
+            _write(self._rows, npy_header((self.n_rows, self.n_pixels), self.dtype))
+            os.fsync(self._rows.fileno())
+        os.replace(part_of_sidecar, sidecar)
+        os.replace(self.rows_path, self.store)
+        self.remove_journal()
+
+    def remove_journal(self) -> None:
+        """Remove the journal of a store that has its final name."""
+        _sync_folder(self.store.parent)
+        self.journal_path.unlink()
+
+    def discard(self) -> None:
+        """Remove both files."""
+        self.rows_path.unlink()
+        self.journal_path.unlink()
+
+    def _begin(self, settings: dict[str, Any]) -> None:
+        """Compare the first line of the journal with the settings, or write it."""
+        begun = _parse(self._journal.readline())
+        if begun is None:
+            self._journal.truncate(0)
+            self._journal.seek(0)
+            _write(self._journal, _json_line(settings))
+            os.fsync(self._journal.fileno())
+            _sync_folder(self.store.parent)
+            self.rows_path.unlink(missing_ok=True)
+        elif begun != settings:
+            differing = [
+                f"{name} was {begun.get(name)}, now {settings.get(name)}"
+                for name in {**begun, **settings}
+                if begun.get(name) != settings.get(name)
+            ]
+            raise ValueError(
+                f"{self.rows_path} was begun with other arguments ({'; '.join(differing)}): "
+                "repeat the call with the same ones to go on from there, or delete "
+                f"{self.rows_path.name} and {self.journal_path.name} to begin anew."
+            )
+        self._journal.seek(0, os.SEEK_END)
+
+    def _cut_after_last_good_row(self) -> None:
+        n_synced = max(entry.get("n_synced", 0) for _, entry in self._whole_lines())
+        size = self._rows.seek(0, os.SEEK_END)
+        n_whole = max(0, size - HEADER_BYTES) // self.row_bytes
+        journal_bytes = 0
+        for stop, entry in self._whole_lines():
+            if "crc32" in entry:
+                is_synced = self.n_rows < n_synced
+                if self.n_rows >= n_whole or not (is_synced or self._has_checksum(entry["crc32"])):
+                    break
+                self.n_rows += 1
+            self.n_files += "path" in entry
+            journal_bytes = stop
+        self._n_synced = min(n_synced, self.n_rows)
+        if size < HEADER_BYTES:
+            self._rows.seek(0)
+            _write(self._rows, npy_header((0, self.n_pixels), self.dtype))
+        self._end_at(journal_bytes)
+
+    def _whole_lines(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield where each line ends and what it says, up to the first that is torn."""
+        stop = 0
+        with open(self.journal_path, "rb") as journal:
+            for line in journal:
+                entry = _parse(line)
+                if entry is None:
+                    return
+                stop += len(line)
+                yield stop, entry
+
+    def _has_checksum(self, checksum: int) -> bool:
+        position = HEADER_BYTES + self.n_rows * self.row_bytes
+        return zlib.crc32(os.pread(self._rows.fileno(), self.row_bytes, position)) == checksum
+
+    def _end_at(self, journal_bytes: int) -> None:
+        for file, end in (
+            (self._rows, HEADER_BYTES + self.n_rows * self.row_bytes),
+            (self._journal, journal_bytes),
+        ):
+            file.truncate(end)
+            file.seek(end)
+
+    @contextlib.contextmanager
+    def _rolled_back_when_full(self) -> Iterator[None]:
+        """Cut off what was half written, and say how far it got."""
+        journal_bytes = self._journal.tell()
+        try:
+            yield
+        except OSError as error:
+            self._end_at(journal_bytes)
+            if error.errno not in _FULL:
+                raise
+            raise OSError(
+                error.errno,
+                f"the disk of {self.store} is full after {self.n_files} files, {self.n_rows} of "
+                f"them packed ({1e-9 * self.n_rows * self.row_bytes:.3g} GB). Nothing is lost: "
+                "free some space and repeat the same call, which goes on from there",
+            ) from error
+
+
+def rows_path(store: Path) -> Path:
+    """Where the rows of an unfinished store lie."""
+    return store.with_name(store.name + ".part")
+
+
+def journal_path(store: Path) -> Path:
+    """Where the journal of an unfinished store lies."""
+    return store.with_name(store.stem + ".journal.part")
+
+
+def npy_header(shape: tuple[int, int], dtype: np.dtype) -> bytes:
+    """Header of a .npy file, always of the same length, so that the shape can be filled in."""
+    text = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"
+    prefix = np.lib.format.magic(1, 0) + (HEADER_BYTES - 10).to_bytes(2, "little")
+    return prefix + text.ljust(HEADER_BYTES - 11).encode("ascii") + b"\n"
+
+
+def _open_unbuffered(path: Path) -> io.FileIO:
+    """Open for reading and writing from the start, whether it exists or not."""
+    return io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+
+
+def _write(file: io.FileIO, data: bytes) -> None:
+    view = memoryview(data)
+    while len(view):
+        view = view[file.write(view) :]
+
+
+def _json_line(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, allow_nan=False).encode() + b"\n"
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """Return what a line says, None if it is torn."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _lock(file: io.FileIO, store: Path) -> None:
+    import fcntl  # Unix only, as the positional reads of NpyStore are
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BlockingIOError(
+            error.errno, f"another process is packing {store}: wait for it, or choose another name"
+        ) from error
+    except OSError:
+        pass  # some network file systems have no locks
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force new names to disk, where the file system can."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
