@@ -123,7 +123,7 @@ def draw_pictures(
         plot_reconstruction(
             GRID.wavelength_aa, flux[shown], reconstruction[shown], ax, window_aa=window_aa
         )
-    axes[0].legend()
+    axes[0].legend(loc="lower right")
     axes[0].set_title("A star that the network has not seen, and its Mg b lines")
     figure.savefig(folder / "reconstruction.png", dpi=120)
 

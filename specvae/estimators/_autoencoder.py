@@ -35,7 +35,7 @@ from ..networks import (
     initialise,
     masked_l1,
 )
-from ._data import SpectraDataset, flux_statistics, read_flux, row_blocks
+from ._data import SpectraDataset, flux_statistics, principal_path, read_flux, row_blocks
 from ._net import TrainingPlan, history_table, train_network
 from ._split import split_rows
 
@@ -74,6 +74,10 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         all, and the training loss decides which weights are best.
     device : str, default="auto"
         "auto" takes a CUDA device where there is one, else the CPU.
+    linear_path : bool, default=False
+        True adds the principal components of the training spectra as a fixed path beside encoder
+        and decoder: the network starts as PCA and learns what PCA misses. Worth it for a few
+        hundred spectra, on which a network alone does not reach PCA.
     warm_start : bool, default=False
         Go on from the weights of the previous `fit`. Ctrl-C then keeps the best weights so far,
         and the next `fit` resumes from them.
@@ -150,6 +154,7 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         patience=30,
         validation_fraction=0.1,
         device="auto",
+        linear_path=False,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -164,6 +169,7 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.device = device
+        self.linear_path = linear_path
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -400,11 +406,15 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
             encoder = _ENCODERS[self.encoder](X.shape[1], self.latent_dim)
             decoder = _DECODERS[self.decoder](self.latent_dim, X.shape[1])
         generator = make_generator(seed)
+        scaler = FluxScaler(torch.from_numpy(mean), scale)
         network = Autoencoder(
             initialise(encoder.to_empty(device="cpu"), generator),
             initialise(decoder.to_empty(device="cpu"), generator),
-            FluxScaler(torch.from_numpy(mean), scale),
+            scaler,
             int(self.latent_dim),
+            principal_path(X, train, scaler, int(self.latent_dim), seed)
+            if self.linear_path
+            else None,
         )
         if isinstance(decoder, ConvDecoder):
             decoder.start_linear()

@@ -4,13 +4,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.utils.extmath import randomized_svd
 from torch.utils.data import Dataset
 
 from .._validation import check_flux, is_lazy
 from ..exceptions import SpectrumError
+from ..networks import FluxScaler, LinearPath
 
 # Rows from which mean and scale of the flux are taken: more would not change them.
 _MAX_STATISTICS_ROWS = 4096
+# Pixels from which principal components are taken: half a gigabyte.
+_MAX_COMPONENT_PIXELS = 134_217_728
 # The most variable pixels hold order edges and cosmic rays, which must not set the scale.
 _QUIET_SHARE = 0.99
 
@@ -73,8 +77,7 @@ def flux_statistics(X: Any, rows: np.ndarray) -> tuple[np.ndarray, float]:
     scale : float
         Root mean square deviation over all but the 1 % most variable pixels; 1 if there is none.
     """
-    if len(rows) > _MAX_STATISTICS_ROWS:
-        rows = rows[np.linspace(0, len(rows) - 1, _MAX_STATISTICS_ROWS).astype(int)]
+    rows = _spread(rows, _MAX_STATISTICS_ROWS)
     count, total, squares = np.zeros((3, X.shape[1]))
     shift = None
     for block in row_blocks(len(rows), X.shape[1]):
@@ -96,3 +99,31 @@ def flux_statistics(X: Any, rows: np.ndarray) -> tuple[np.ndarray, float]:
     # Constant spectra leave rounding errors only: any scale serves them.
     smallest = 1e-6 * float(np.nanmax(np.abs(mean_flux)))
     return mean_flux, scale if scale > smallest else 1.0
+
+
+def principal_path(
+    X: Any, rows: np.ndarray, scaler: FluxScaler, n_latents: int, seed: int
+) -> LinearPath:
+    """First principal components of the scaled spectra, from as many rows as half a gigabyte holds.
+
+    Fewer rows or pixels than latents leave the other components zero.
+    """
+    rows = _spread(rows, max(n_latents, _MAX_COMPONENT_PIXELS // X.shape[1]))
+    deviation = np.empty((len(rows), X.shape[1]), dtype=np.float32)
+    for block in row_blocks(len(rows), X.shape[1]):
+        deviation[block] = scaler(torch.from_numpy(read_flux(X, rows[block]))).numpy()
+    n_found = min(n_latents, *deviation.shape)
+    _, length, found = randomized_svd(deviation, n_found, random_state=seed)
+    components = np.zeros((n_latents, X.shape[1]), dtype=np.float32)
+    scatter = np.ones(n_latents, dtype=np.float32)
+    components[:n_found] = found
+    # Components of rounding errors would be blown up to unit scatter.
+    scatter[:n_found] = np.maximum(length / np.sqrt(len(rows)), 1e-6)
+    return LinearPath(torch.from_numpy(components), torch.from_numpy(scatter))
+
+
+def _spread(rows: np.ndarray, n_most: int) -> np.ndarray:
+    """At most `n_most` of the rows, evenly spread."""
+    if len(rows) <= n_most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, n_most).astype(int)]

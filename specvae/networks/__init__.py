@@ -1,6 +1,6 @@
 """Encoders, decoders and losses in plain torch; no scikit-learn, no skorch."""
 
-from ._autoencoder import Autoencoder, AutoencoderOutput, FluxScaler
+from ._autoencoder import Autoencoder, AutoencoderOutput, FluxScaler, LinearPath
 from ._conv import ConvDecoder, ConvEncoder, StagePlan, plan_stages
 from ._dense import DenseDecoder, DenseEncoder
 from ._initialise import initialise
@@ -14,6 +14,7 @@ __all__ = [
     "DenseDecoder",
     "DenseEncoder",
     "FluxScaler",
+    "LinearPath",
     "StagePlan",
     "initialise",
     "masked_l1",

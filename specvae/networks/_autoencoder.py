@@ -41,6 +41,34 @@ class FluxScaler(nn.Module):
         return deviation * self.scale + self.mean
 
 
+class LinearPath(nn.Module):
+    """A fixed linear code: projections on components of unit length, in units of their scatter.
+
+    Parameters
+    ----------
+    components : Tensor of shape (n_latents, n_pixels)
+        Orthonormal rows.
+    scatter : Tensor of shape (n_latents,)
+        Root mean square of each projection over the training spectra.
+    """
+
+    components: Tensor
+    scatter: Tensor
+
+    def __init__(self, components: Tensor, scatter: Tensor):
+        super().__init__()
+        self.register_buffer("components", components)
+        self.register_buffer("scatter", scatter)
+
+    def encode(self, deviation: Tensor) -> Tensor:
+        """Project (batch, n_pixels) to (batch, n_latents)."""
+        return deviation @ (self.components / self.scatter[:, None]).T
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Return from (batch, n_latents) to (batch, n_pixels)."""
+        return (code * self.scatter) @ self.components
+
+
 class AutoencoderOutput(NamedTuple):
     """What one forward pass yields; every field has the batch on axis 0."""
 
@@ -61,22 +89,41 @@ class Autoencoder(nn.Module):
         Applied before the encoder, inverted after the decoder.
     n_latents : int
         Width of the code.
+    linear : LinearPath, optional
+        Added to encoder and decoder, which then start switched off: Bachlechner et al. 2020,
+        arXiv:2003.04887.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, scaler: FluxScaler, n_latents: int):
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        scaler: FluxScaler,
+        n_latents: int,
+        linear: LinearPath | None = None,
+    ):
         super().__init__()
         self.n_latents = n_latents
+        self.linear = linear
+        if linear is not None:
+            self.gates = nn.Parameter(torch.zeros(2))  # of encoder and decoder
         self.encoder = encoder
         self.decoder = decoder
         self.scaler = scaler
 
     def encode(self, flux: Tensor) -> Tensor:
         """Map flux (batch, n_pixels), NaN where missing, to codes (batch, n_latents)."""
-        return self.encoder(self.scaler(flux))
+        deviation = self.scaler(flux)
+        if self.linear is None:
+            return self.encoder(deviation)
+        return self.linear.encode(deviation) + self.gates[0] * self.encoder(deviation)
 
     def decode(self, code: Tensor) -> Tensor:
         """Map codes (batch, n_latents) to flux (batch, n_pixels)."""
-        return self.scaler.inverse(self.decoder(code))
+        if self.linear is None:
+            return self.scaler.inverse(self.decoder(code))
+        deviation = self.linear.decode(code) + self.gates[1] * self.decoder(code)
+        return self.scaler.inverse(deviation)
 
     def forward(self, flux: Tensor) -> AutoencoderOutput:
         """Encode and decode."""

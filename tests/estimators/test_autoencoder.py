@@ -45,6 +45,7 @@ def make_autoencoder(**changes):
     [
         make_autoencoder(latent_dim=2, max_epochs=2),
         make_autoencoder(latent_dim=2, max_epochs=2, encoder="dense", decoder="dense"),
+        make_autoencoder(latent_dim=2, max_epochs=2, linear_path=True),
     ],
     expected_failed_checks=lambda estimator: {
         "check_sample_weight_equivalence_on_dense_data": (
@@ -375,6 +376,42 @@ def test_grid_search_by_star_with_missing_labels(flux, simulated, lazy):
     assert search.predict(X).shape == (60, 4)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert list(search.best_estimator_[-1].label_names_in_) == list(labels.columns)
+
+
+@pytest.mark.parametrize("kind", ["conv", "dense"])
+def test_linear_path_starts_as_principal_components(flux, kind):
+    autoencoder = make_autoencoder(
+        encoder=kind,
+        decoder=kind,
+        linear_path=True,
+        max_epochs=1,
+        learning_rate=1e-12,
+        validation_fraction=0.0,
+    ).fit(flux)
+    centre = flux.mean(axis=0)
+    components = np.linalg.svd(flux - centre, full_matrices=False)[2][:3]
+    projected = (flux - centre) @ components.T
+    expected = np.abs(flux - centre - projected @ components).mean(axis=1)
+    np.testing.assert_allclose(autoencoder.reconstruction_error(flux), expected, rtol=1e-3)
+    codes = autoencoder.transform(flux)
+    np.testing.assert_allclose(np.sqrt((codes**2).mean(axis=0)), 1.0, rtol=1e-3)
+    correlation = np.corrcoef(codes.T, projected.T)[:3, 3:]
+    np.testing.assert_allclose(np.abs(np.diag(correlation)), 1.0, rtol=1e-3)
+
+
+def test_linear_path_learns_what_the_components_miss(flux):
+    start = make_autoencoder(
+        linear_path=True, max_epochs=1, learning_rate=1e-12, validation_fraction=0.0
+    ).fit(flux)
+    trained = make_autoencoder(
+        linear_path=True, max_epochs=30, batch_size=8, validation_fraction=0.0
+    ).fit(flux)
+    assert -trained.score(flux) < 0.9 * -start.score(flux)
+
+
+def test_linear_path_with_more_latents_than_spectra(flux):
+    fitted = make_autoencoder(latent_dim=8, linear_path=True).fit(flux[:5])
+    assert np.isfinite(fitted.inverse_transform(fitted.transform(flux))).all()
 
 
 def test_metadata_routing_brings_groups_and_weights(flux, simulated, monkeypatch):

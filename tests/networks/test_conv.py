@@ -8,6 +8,7 @@ from specvae.networks import (
     DenseDecoder,
     DenseEncoder,
     FluxScaler,
+    LinearPath,
     initialise,
     plan_stages,
 )
@@ -29,6 +30,17 @@ def make_autoencoder(kind, n_pixels, n_latents, seed=0):
         FluxScaler(torch.zeros(n_pixels), 1.0),
         n_latents,
     )
+
+
+def test_linear_path_adds_two_gates_and_no_other_parameter():
+    plain = make_autoencoder("conv", 64, n_latents=3)
+    path = LinearPath(torch.eye(3, 64), torch.ones(3))
+    linear = Autoencoder(plain.encoder, plain.decoder, plain.scaler, 3, path)
+    assert n_parameters(linear) == n_parameters(plain) + 2
+    flux = torch.randn(2, 64)
+    torch.testing.assert_close(linear.encode(flux), flux[:, :3])  # the gates start shut
+    expected = torch.cat([flux[:, :3], torch.zeros(2, 61)], dim=1)
+    torch.testing.assert_close(linear(flux).reconstruction, expected)
 
 
 def test_published_parameter_counts():
