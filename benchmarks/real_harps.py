@@ -87,7 +87,8 @@ def main() -> None:
     seconds = time.perf_counter() - start
     codes = autoencoder.transform(flux)
     error = autoencoder.reconstruction_error(flux)
-    by_mean = np.nanmean(np.abs(flux - np.nanmean(flux, axis=0)), axis=1)
+    seen = ~np.isnan(flux).all(axis=0)
+    by_mean = np.nanmean(np.abs(flux[:, seen] - np.nanmean(flux[:, seen], axis=0)), axis=1)
     print(f"\nMean |flux - reconstruction|, {options.max_epochs} epochs, {seconds:.0f} s:")
     print(f"{'file':46}{'target':>7}{'autoencoder':>13}{'mean spectrum':>15}")
     for name, star, ours, theirs in zip(names, stars, error, by_mean, strict=True):

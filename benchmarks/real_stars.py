@@ -6,9 +6,9 @@ labels;
 each error is a mean over stars with its standard error, each star's error being its mean over the
 seeds. Below stand the differences from PCA with as many components, star by star.
 
-The first half of the stars in a fixed random order are development stars: only these were looked at
-when the settings of the autoencoder were chosen. The second table holds the other half alone, in the
-same folds.
+The first half of the stars in a fixed random order are development stars: only these were looked
+at when the settings of the autoencoder were chosen. The second table holds the other half alone,
+in the same folds.
 
 "autoencoder" is `SpectralAutoencoder` with its published convolutional network; "linear path" adds
 principal components beside it, `linear_path=True`.
