@@ -1,6 +1,6 @@
 """Real HARPS spectra at full length: ``python benchmarks/real_harps.py`` (needs matplotlib).
 
-Reads the 19 real files, puts them on `HARPS_GRID`, normalises and masks them, trains the published
+Reads the 19 real files, puts them on `HARPS_GRID`, masks and normalises them, trains the published
 convolutional autoencoder on them for a few epochs at all 327,680 pixels, and prints the
 reconstruction error of each beside that of the mean spectrum. All spectra are trained on: this
 shows that real files pass through, not how well unseen stars are reconstructed. The damaged file
@@ -72,8 +72,8 @@ def main() -> None:
     stars = group_targets(meta["ra_deg"], meta["dec_deg"], meta["object"])
     print(f"quality_report keeps {int(report.keep.sum())}; {len(set(stars))} targets.")
 
-    flux = MedianNormalizer().fit_transform(raw)
-    flux = PixelMasker(HARPS_MISSING, grid=HARPS_GRID).fit_transform(flux)
+    flux = PixelMasker(HARPS_MISSING, grid=HARPS_GRID).fit_transform(raw)
+    flux = MedianNormalizer().fit_transform(flux)
     start = time.perf_counter()
     autoencoder = SpectralAutoencoder(
         options.latents,

@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
@@ -66,18 +67,23 @@ def check_spectra(X: Any, estimator: Any, *, min_spectra: int = 1) -> Any:
 
 def check_spectra_like_fit(X: Any, estimator: Any) -> Any:
     """As `check_spectra`, for a fitted estimator: the number and names of pixels must agree."""
+    remedy = "put the spectra on the wavelength grid of the training spectra with SpectrumResampler"
     if not is_lazy(X):
-        X = validate_data(
-            estimator, X, dtype=[np.float32, np.float64], ensure_all_finite=False, reset=False
-        )
+        try:
+            X = validate_data(
+                estimator, X, dtype=[np.float32, np.float64], ensure_all_finite=False, reset=False
+            )
+        except ValueError as error:
+            if "is expecting" not in str(error):
+                raise
+            raise ValueError(f"{error} Other pixels than in fit: {remedy}.") from error
         check_no_infinity(X, estimator)
         return X
     check_same_grid(getattr(X, "grid", None), getattr(estimator, "grid_", None), estimator)
     if X.shape[1] != estimator.n_features_in_:
         raise ValueError(
             f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input: put the spectra on the wavelength "
-            "grid of the training spectra with SpectrumResampler."
+            f"{estimator.n_features_in_} features as input. Other pixels than in fit: {remedy}."
         )
     return X
 
@@ -130,10 +136,7 @@ def check_flux(flux: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(flux.sum()):
             return flux
-    infinite = np.isinf(flux).any(axis=1)
-    if infinite.any():
-        row = int(np.argmax(infinite))
-        raise SpectrumError(row, "contains infinity; mark missing pixels as NaN.")
+    refuse_infinity(flux)
     empty = np.isnan(flux).all(axis=1)
     if empty.any():
         row = int(np.argmax(empty))
@@ -142,6 +145,54 @@ def check_flux(flux: np.ndarray) -> np.ndarray:
             "has no valid pixel (all NaN); remove it, see specvae.preprocessing.quality_report.",
         )
     return flux
+
+
+def refuse_infinity(flux: np.ndarray) -> None:
+    """Raise a `SpectrumError` for the first row that holds infinity; NaN passes.
+
+    For rows that are read when needed; a matrix in memory is checked by `check_no_infinity`.
+    """
+    infinite = np.isinf(flux).any(axis=1)
+    if infinite.any():
+        row = int(np.argmax(infinite))
+        raise SpectrumError(row, "contains infinity; mark missing pixels as NaN.")
+
+
+def check_groups(groups: Any, n_spectra: int | None = None) -> np.ndarray:
+    """Return the star of each spectrum as an integer from 0 up, equal ids as equal integers.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_spectra,)
+        Ids of one kind: all numbers or all strings.
+    n_spectra : int, optional
+        How many are wanted.
+
+    Raises
+    ------
+    ValueError
+        If an id is missing (None or NaN), ids of several kinds are mixed, or their number is
+        wrong.
+    """
+    ids = column_or_1d(np.asarray(groups))
+    if n_spectra is not None and len(ids) != n_spectra:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: {n_spectra} spectra, "
+            f"{len(ids)} groups; give the star of each spectrum."
+        )
+    if ids.dtype.kind in "fO":
+        missing = np.array([each is None or each != each for each in ids], dtype=bool)
+        if missing.any():
+            raise ValueError(
+                f"groups has no star for {int(missing.sum())} spectra, the first in row "
+                f"{int(np.argmax(missing))}; give each its own id, see "
+                "specvae.spectra.group_targets."
+            )
+    try:
+        return np.unique(ids, return_inverse=True)[1]
+    except TypeError as error:
+        kinds = sorted({type(each).__name__ for each in ids})
+        raise ValueError(f"groups mixes ids of kinds {', '.join(kinds)}; use one kind.") from error
 
 
 def check_labels(y: Any, n_spectra: int | None = None) -> tuple[np.ndarray, list[str] | None]:

@@ -46,11 +46,11 @@ Your own FITS files (docs/index.md says more):
 
 
 def make_pipeline(code: Any, *, action: str) -> Pipeline:
-    """Normalise, mask, encode with `code`, read labels off the code."""
+    """Mask, normalise, encode with `code`, read labels off the code."""
     return Pipeline(
         [
-            ("median", MedianNormalizer()),
             ("mask", PixelMasker(GAP_AA, grid=GRID, action=action)),
+            ("median", MedianNormalizer()),
             ("code", code),
             ("labels", PartialLabelRegressor(LinearRegression())),
         ]

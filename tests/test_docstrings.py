@@ -62,7 +62,9 @@ def test_public_methods_are_documented(thing):
         assert doc["Summary"], f"{name}: no summary"
         if thing.__module__.startswith("specvae.networks"):
             continue  # shapes stand beside the tensors
-        wanted = set(parameters_of(method)) if method.__doc__.count("\n") > 3 else set()
+        wanted = set(parameters_of(method))
+        if name in ("get_n_splits", "get_metadata_routing") or name.startswith("set_"):
+            continue  # their parameters are scikit-learn's
         assert wanted <= described(doc) or "Parameters and errors as for" in method.__doc__, name
 
 

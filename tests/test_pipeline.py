@@ -58,8 +58,8 @@ def packed(files, tmp_path_factory):
 def make_pipeline(code, *between):
     return Pipeline(
         [
-            ("median", MedianNormalizer()),
             ("mask", PixelMasker(GAP_AA)),
+            ("median", MedianNormalizer()),
             *between,
             ("code", code),
             ("labels", PartialLabelRegressor(LinearRegression())),

@@ -14,7 +14,7 @@ from sklearn.utils.validation import (
 )
 
 from .._device import resolve_device
-from .._random import make_generator, spawn_seeds
+from .._random import spawn_seeds
 from .._validation import (
     check_choice,
     check_number,
@@ -25,22 +25,12 @@ from .._validation import (
     record_features,
 )
 from ..exceptions import GridMismatchError
-from ..networks import (
-    Autoencoder,
-    ConvDecoder,
-    ConvEncoder,
-    DenseDecoder,
-    DenseEncoder,
-    FluxScaler,
-    initialise,
-    masked_l1,
-)
-from ._data import SpectraDataset, flux_statistics, principal_path, read_flux, row_blocks
+from ..networks import masked_l1
+from ..spectra._grid import check_grid_type
+from ._build import DECODERS, ENCODERS, build_network, check_same_network
+from ._data import SpectraDataset, read_flux, row_blocks
 from ._net import TrainingPlan, history_table, train_network
 from ._split import split_rows
-
-_ENCODERS = {"conv": ConvEncoder, "dense": DenseEncoder}
-_DECODERS = {"conv": ConvDecoder, "dense": DenseDecoder}
 
 
 class SpectralAutoencoder(TransformerMixin, BaseEstimator):
@@ -79,11 +69,13 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         and decoder: the network starts as PCA and learns what PCA misses. Worth it for a few
         hundred spectra, on which a network alone does not reach PCA.
     warm_start : bool, default=False
-        Go on from the weights of the previous `fit`. Ctrl-C then keeps the best weights so far,
-        and the next `fit` resumes from them.
+        Go on from the weights of the previous `fit`, on spectra with the same pixels. Ctrl-C then
+        keeps the best weights so far, and the next `fit` resumes from them.
     random_state : int, RandomState or None, default=None
         Seed of first weights, validation share and order of batches. The global generators of
-        numpy and torch are neither read nor changed.
+        numpy and torch are neither read nor changed. On the CPU the same seed gives the same
+        codes bit for bit, as long as torch uses the same number of threads; with another number
+        they differ by rounding.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -114,7 +106,8 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
     Notes
     -----
     Missing pixels (NaN) are given to the network as the mean spectrum of the training set, and
-    left out of the loss. A pixel that no training spectrum has is NaN in the reconstruction.
+    left out of the loss. A pixel that no training spectrum has is left out too, and is NaN in the
+    reconstruction; of more than 4096 training spectra that many, evenly spread, decide.
 
     The network sees the deviation from the mean training spectrum divided by its typical size; the
     loss is in flux units: the mean over valid pixels of |x - x'| of each spectrum, averaged over
@@ -206,7 +199,7 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         """Train for one epoch at the full learning rate, on from the present weights.
 
         Parameters and errors as for `fit`; the first call starts the network, and takes the mean
-        spectrum from its `X`.
+        spectrum from its `X`. There is no validation share.
 
         Returns
         -------
@@ -284,7 +277,10 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         score : float
             In flux units; larger is better, 0 is perfect.
         """
-        return -float(np.average(self.reconstruction_error(X), weights=sample_weight))
+        error = self.reconstruction_error(X)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, error, ensure_non_negative=True)
+        return -float(np.average(error, weights=sample_weight))
 
     def reconstruction_error(self, X):
         """Mean of |flux - reconstruction| over the valid pixels of each spectrum.
@@ -302,9 +298,9 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         X = check_spectra_like_fit(X, self)
         error = np.empty(X.shape[0], dtype=np.float32)
         for rows, flux, network in self._batches(X):
-            # A pixel unseen in training has no reconstruction to be wrong.
-            flux = torch.where(network.scaler.seen, flux, torch.nan)
-            error[rows] = masked_l1(network(flux).reconstruction, flux).cpu().numpy()
+            error[rows] = (
+                masked_l1(network(flux).reconstruction, network.target(flux)).cpu().numpy()
+            )
         return error
 
     def get_feature_names_out(self, input_features=None):
@@ -335,21 +331,30 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
     def _train(self, X, groups, sample_weight, *, previous=None, one_epoch=False):
         self._check_parameters()
         features, X = X, check_spectra(X, self)
-        grid = self._check_grid(X)
+        if previous is not None:
+            check_spectra_like_fit(features, self)
+            check_same_network(previous.module_, **self._network_parameters())
+        grid = self._check_grid(X, continues=previous is not None)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         split_seed, network_seed, batch_seed = spawn_seeds(self.random_state, 3)
         fraction = 0.0 if one_epoch else self.validation_fraction
         train, valid = split_rows(X.shape[0], fraction, groups, split_seed)
         if not is_lazy(X):
-            read_flux(X, np.arange(len(X)))  # a spectrum that cannot be used is named at once
-        if not weight[train].any():
-            raise ValueError("sample_weight is zero for every training spectrum.")
+            for rows in row_blocks(*X.shape):
+                read_flux(X, rows)  # a spectrum that cannot be used is named at once
+        # A spectrum of weight zero is as good as absent.
+        train, valid = train[weight[train] > 0], valid[weight[valid] > 0]
+        if not len(train):
+            raise ValueError(
+                "sample_weight is zero for every training spectrum; give one a weight."
+            )
         # Mean weight 1, so that the loss keeps its scale whatever the weights add up to.
         weight = weight / weight[train].mean()
         if previous is None:
-            network = self._build_network(X, train, network_seed)
+            network = build_network(X, train, weight, network_seed, **self._network_parameters())
         else:
-            network = self._copy_network(previous, X)
+            # A copy: if this training fails, the estimator keeps the weights that it has.
+            network = copy.deepcopy(previous.module_).cpu()
 
         net, interrupted = train_network(
             network,
@@ -365,12 +370,13 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
                 verbose=self.verbose,
                 one_cycle=not one_epoch,
             ),
-            optimizer_state=previous.optimizer_.state_dict() if previous and one_epoch else None,
+            previous=previous,
         )
-        if interrupted and not self.warm_start:
+        history = history_table(net.history)
+        if interrupted and (history.empty or not self.warm_start):
             raise KeyboardInterrupt
         earlier = [] if previous is None else [getattr(self, "history_")]  # noqa: B009
-        history = pd.concat([*earlier, history_table(net.history)], ignore_index=True)
+        history = pd.concat([*earlier, history], ignore_index=True)
         history["epoch"] = np.arange(1, len(history) + 1)
         self.net_, self.history_, self.n_iter_, self.grid_ = net, history, len(history), grid
         record_features(features, self)
@@ -378,10 +384,18 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
             raise KeyboardInterrupt
         return self
 
+    def _network_parameters(self):
+        return {
+            "latent_dim": int(self.latent_dim),
+            "encoder": self.encoder,
+            "decoder": self.decoder,
+            "linear_path": bool(self.linear_path),
+        }
+
     def _check_parameters(self):
         check_number("latent_dim", self.latent_dim, minimum=1, integer=True)
-        check_choice("encoder", self.encoder, tuple(_ENCODERS))
-        check_choice("decoder", self.decoder, tuple(_DECODERS))
+        check_choice("encoder", self.encoder, tuple(ENCODERS))
+        check_choice("decoder", self.decoder, tuple(DECODERS))
         check_number("max_epochs", self.max_epochs, minimum=1, integer=True)
         check_number("batch_size", self.batch_size, minimum=1, integer=True)
         check_number("learning_rate", self.learning_rate, minimum=0, open_below=True)
@@ -389,7 +403,8 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
             check_number("patience", self.patience, minimum=1, integer=True)
         check_number("validation_fraction", self.validation_fraction, minimum=0, maximum=0.9)
 
-    def _check_grid(self, X):
+    def _check_grid(self, X, *, continues):
+        check_grid_type("grid", self.grid)
         known = getattr(X, "grid", None)
         check_same_grid(known, self.grid, self)
         if self.grid is not None and self.grid.n_pixels != X.shape[1]:
@@ -397,38 +412,9 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
                 f"X has {X.shape[1]} pixels, but grid is {self.grid}; put the spectra on it with "
                 "SpectrumResampler."
             )
-        return self.grid if known is None else known
-
-    def _build_network(self, X, train, seed):
-        mean, scale = flux_statistics(X, train)
-        # On the meta device construction draws no random number from torch's global generator.
-        with torch.device("meta"):
-            encoder = _ENCODERS[self.encoder](X.shape[1], self.latent_dim)
-            decoder = _DECODERS[self.decoder](self.latent_dim, X.shape[1])
-        generator = make_generator(seed)
-        scaler = FluxScaler(torch.from_numpy(mean), scale)
-        network = Autoencoder(
-            initialise(encoder.to_empty(device="cpu"), generator),
-            initialise(decoder.to_empty(device="cpu"), generator),
-            scaler,
-            int(self.latent_dim),
-            principal_path(X, train, scaler, int(self.latent_dim), seed)
-            if self.linear_path
-            else None,
-        )
-        if isinstance(decoder, ConvDecoder):
-            decoder.start_linear()
-        return network
-
-    def _copy_network(self, previous, X):
-        # A copy: if this training fails, the estimator keeps the weights that it has.
-        network = copy.deepcopy(previous.module_).cpu()
-        if X.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input: set warm_start=False to start anew."
-            )
-        return network
+        if known is None:
+            known = self.grid
+        return getattr(self, "grid_", None) if known is None and continues else known
 
     def _batches(self, X):
         """Rows, their flux on the device, and the network, block by block."""

@@ -38,7 +38,14 @@ class _SpectraNet(skorch.NeuralNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         flux, weight = X.to(self.device), y_true.to(self.device)
-        return (weight * masked_l1(y_pred.reconstruction, flux)).mean()
+        return (weight * masked_l1(y_pred.reconstruction, self.module_.target(flux))).mean()
+
+    def mean_loss(self, dataset):
+        """Loss of the network as it is, over a data set."""
+        total = 0.0
+        for batch in self.get_iterator(dataset, training=False):
+            total += len(batch[0]) * self.validation_step(batch)["loss"].item()
+        return total / len(dataset)
 
 
 class _Stop(Exception):
@@ -48,12 +55,16 @@ class _Stop(Exception):
 class _KeepBest(Callback):
     """Stop when the loss no longer falls; hold the best weights until they are put back."""
 
-    def __init__(self, monitor: str, patience: int | None):
+    def __init__(self, monitor: str, patience: int | None, start: SpectraDataset | None):
         self.monitor = monitor
         self.patience = patience
+        self.start = start
 
     def on_train_begin(self, net, **kwargs):
         self.best_, self.best_epoch_, self.weights_ = np.inf, 0, None
+        if self.start is not None:  # the weights that training goes on from may stay the best
+            self.best_ = net.mean_loss(self.start)
+            self.weights_ = copy.deepcopy(net.module_.state_dict())
 
     def on_epoch_end(self, net, **kwargs):
         loss = net.history[-1, self.monitor]
@@ -62,7 +73,7 @@ class _KeepBest(Callback):
                 f"the loss became {loss} in epoch {len(net.history)}: lower learning_rate, or "
                 "normalise the flux, for instance with MedianNormalizer."
             )
-        net.history.record(self.monitor + "_best", bool(loss < self.best_))
+        net.history.record("best", bool(loss < self.best_))
         if loss < self.best_:
             self.best_, self.best_epoch_ = loss, len(net.history)
             self.weights_ = copy.deepcopy(net.module_.state_dict())
@@ -72,7 +83,7 @@ class _KeepBest(Callback):
     def restore(self, net):
         if self.weights_ is not None:
             net.module_.load_state_dict(self.weights_)
-        self.weights_ = None
+        self.weights_ = self.start = None
 
 
 class _Bar(Callback):
@@ -95,6 +106,15 @@ class _Bar(Callback):
         del self.bar_  # it holds a terminal and a lock, which do not pickle
 
 
+def _on_cpu(state: dict[str, Any]) -> dict[str, Any]:
+    """State of an optimizer whose tensors a machine without this device can load."""
+    moments = {
+        key: {name: value.cpu() for name, value in of_weight.items()}
+        for key, of_weight in state["state"].items()
+    }
+    return {**state, "state": moments}
+
+
 def rise_and_fall(step: int, n_steps: int) -> float:
     """Share of the learning rate: up in a tenth of the steps, then down to nothing by a cosine.
 
@@ -111,7 +131,7 @@ def train_network(
     train: SpectraDataset,
     valid: SpectraDataset | None,
     plan: TrainingPlan,
-    optimizer_state: dict[str, Any] | None = None,
+    previous: skorch.NeuralNet | None = None,
 ) -> tuple[skorch.NeuralNet, bool]:
     """Train `network` in place and leave it with its best weights.
 
@@ -122,22 +142,28 @@ def train_network(
     train, valid : SpectraDataset
         Without a validation share the training loss decides which weights are best.
     plan : TrainingPlan
-    optimizer_state : dict, optional
-        Moments of Adam to go on from.
+    previous : skorch.NeuralNet, optional
+        The net of which `network` is a copy. Its weights compete for the best, and single epochs
+        go on from its moments of Adam.
 
     Returns
     -------
     net : skorch.NeuralNet
         It holds the network as `module_` and one row of `history` an epoch.
     interrupted : bool
-        Whether Ctrl-C ended the training; the best weights so far are in place.
+        Whether Ctrl-C ended the training; the best weights of the whole epochs are in place.
 
     Raises
     ------
     FloatingPointError
         If the loss is no longer finite.
     """
-    keep_best = _KeepBest("train_loss" if valid is None else "valid_loss", plan.patience)
+    watched = train if valid is None else valid
+    keep_best = _KeepBest(
+        "train_loss" if valid is None else "valid_loss",
+        plan.patience,
+        start=watched if previous is not None and plan.one_cycle else None,
+    )
     callbacks: list[Any] = [("keep_best", keep_best)]
     if plan.one_cycle:
         n_steps = plan.max_epochs * -(-len(train) // plan.batch_size)
@@ -171,8 +197,10 @@ def train_network(
         iterator_valid__generator=generator,
     )
     net.initialize()
-    if optimizer_state is not None:
-        net.optimizer_.load_state_dict(optimizer_state)
+    if previous is not None and previous.moments_ is not None and not plan.one_cycle:
+        net.optimizer_.load_state_dict(previous.moments_)
+        for group in net.optimizer_.param_groups:  # the state holds the old rate as well
+            group["lr"] = plan.learning_rate
     interrupted = False
     net.notify("on_train_begin", X=train, y=None)
     try:
@@ -185,19 +213,20 @@ def train_network(
     finally:
         keep_best.restore(net)
         net.notify("on_train_end", X=train, y=None)
-    # Only the network and the history are of use from here on; the data must not be pickled.
-    net.set_params(train_split=None)
+    # From here on network and history are of use, and for single epochs the moments of Adam. What
+    # else the net holds would be pickled: the data, the network again, the moments of `fit`.
+    net.moments_ = None if plan.one_cycle else _on_cpu(net.optimizer_.state_dict())
+    net.train_split = net.optimizer_ = None
+    net.callbacks, net.callbacks_ = "disable", []
+    net.module = type(network)
     network.eval()
     return net, interrupted
 
 
 def history_table(history: Any) -> pd.DataFrame:
     """One row an epoch: epoch, train_loss, valid_loss where there is one, seconds, best."""
-    names = {"epoch": "epoch", "train_loss": "train_loss", "valid_loss": "valid_loss"}
-    names |= {"dur": "seconds"}
-    rows = [
-        {new: row[old] for old, new in names.items() if old in row}
-        | {"best": row.get("valid_loss_best", row.get("train_loss_best"))}
-        for row in history
-    ]
-    return pd.DataFrame(rows)
+    columns = ["epoch", "train_loss", "valid_loss", "dur", "best"]
+    # An epoch that Ctrl-C cut short has no verdict.
+    whole = [row for row in history if "best" in row]
+    rows = [{name: row[name] for name in columns if name in row} for row in whole]
+    return pd.DataFrame(rows).rename(columns={"dur": "seconds"})

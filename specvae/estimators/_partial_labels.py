@@ -1,11 +1,18 @@
 """Any regressor on labels of which some are missing."""
 
+from typing import ClassVar
+
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.linear_model import LinearRegression
 from sklearn.utils import Bunch, get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metadata_routing import (
+    UNUSED,
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 from sklearn.utils.validation import (
     _check_method_params,
     check_array,
@@ -53,6 +60,9 @@ class PartialLabelRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     array([[2., 4.],
            [4., 3.]])
     """
+
+    # Weights in `fit` are the regressor's to request; those in `score` are this class's own.
+    __metadata_request__fit: ClassVar = {"sample_weight": UNUSED}
 
     def __init__(self, estimator=None):
         self.estimator = estimator
@@ -152,9 +162,11 @@ class PartialLabelRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         -------
         routing : MetadataRouter
         """
-        return MetadataRouter(owner=type(self).__name__).add(
-            estimator=self._template,
-            method_mapping=MethodMapping().add(caller="fit", callee="fit"),
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        return (
+            MetadataRouter(owner=type(self).__name__)
+            .add_self_request(self)
+            .add(estimator=self._template, method_mapping=mapping)
         )
 
     @property

@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_consistent_length, column_or_1d
+
+from .._validation import check_groups
 
 
 def split_rows(
@@ -15,7 +16,7 @@ def split_rows(
     ----------
     n_spectra : int
     fraction : float
-        Share of the groups that validates; at least one group trains.
+        Share of the groups that validates: at least one, unless it is 0 or there is but one.
     groups : array-like of shape (n_spectra,) or None
         None takes each spectrum for a star of its own.
     seed : int
@@ -23,16 +24,11 @@ def split_rows(
     Returns
     -------
     train, valid : ndarray of int
-        Increasing rows; `valid` is empty where the share rounds to no group.
+        Increasing rows.
     """
-    if groups is None:
-        star = np.arange(n_spectra)
-    else:
-        groups = column_or_1d(np.asarray(groups))
-        check_consistent_length(np.empty(n_spectra), groups)
-        star = np.unique(groups, return_inverse=True)[1]
+    star = np.arange(n_spectra) if groups is None else check_groups(groups, n_spectra)
     n_stars = int(star.max()) + 1
-    n_valid = min(int(fraction * n_stars), n_stars - 1)
+    n_valid = min(max(1, round(fraction * n_stars)), n_stars - 1) if fraction > 0 else 0
     chosen = np.random.default_rng(seed).permutation(n_stars)[:n_valid]
     watches = np.isin(star, chosen)
     return np.flatnonzero(~watches), np.flatnonzero(watches)

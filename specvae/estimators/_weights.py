@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils import column_or_1d
+
+from .._validation import check_groups
 
 
 def visibility_weights(groups: Any) -> np.ndarray:
@@ -22,12 +23,15 @@ def visibility_weights(groups: Any) -> np.ndarray:
     weights : ndarray of shape (n_spectra,)
         They sum to the number of stars.
 
+    Raises
+    ------
+    ValueError
+        If an id is missing.
+
     Examples
     --------
     >>> visibility_weights(["Sun", "Vega", "Sun"])
     array([0.5, 1. , 0.5])
     """
-    _, star, counts = np.unique(
-        column_or_1d(np.asarray(groups)), return_inverse=True, return_counts=True
-    )
-    return 1.0 / counts[star]
+    star = check_groups(groups)
+    return 1.0 / np.bincount(star)[star]

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import check_consistent_length
 
+from .._validation import check_groups
+
 
 class StarMean(NamedTuple):
     """A mean over stars and its standard error; NaN where no star has a value."""
@@ -108,6 +110,11 @@ def mean_by_star(values: Any, groups: Any) -> StarMean:
         Arrays of shape (n_labels,), (1,) for one-dimensional values. The standard error is the
         scatter of the stars' means over the square root of their number.
 
+    Raises
+    ------
+    ValueError
+        If the lengths differ or an id is missing.
+
     Examples
     --------
     >>> mean_by_star([1.0, 3.0, 4.0], ["Sun", "Sun", "Vega"]).mean
@@ -115,8 +122,7 @@ def mean_by_star(values: Any, groups: Any) -> StarMean:
     """
     values = np.asarray(values, dtype=float)
     values = values.reshape(len(values), -1)
-    check_consistent_length(values, groups)
-    _, star = np.unique(np.asarray(groups), return_inverse=True)
+    star = check_groups(groups, len(values))
     known = ~np.isnan(values)
     n_stars = int(star.max()) + 1
     count, total = np.zeros((2, n_stars, values.shape[1]))

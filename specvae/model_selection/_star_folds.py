@@ -4,9 +4,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _num_samples
 
-from .._validation import check_number
+from .._validation import check_groups, check_number
 
 
 class StarGroupKFold(BaseCrossValidator):
@@ -82,16 +83,16 @@ class StarGroupKFold(BaseCrossValidator):
                 "groups is missing: StarGroupKFold needs the star of each spectrum, "
                 "groups=...; specvae.spectra.group_targets finds it."
             )
-        groups = column_or_1d(np.asarray(groups))
-        check_consistent_length(X, groups)
-        _, star = np.unique(groups, return_inverse=True)
+        star = check_groups(groups, _num_samples(X))
         n_stars = int(star.max()) + 1
         if n_stars < self.n_splits:
             raise ValueError(f"n_splits={self.n_splits} folds need as many stars, got {n_stars}.")
         rng = check_random_state(self.random_state)
         order = rng.permutation(n_stars)
         if self.stratify is not False:
-            label = _star_label(y, int(self.stratify is not True and self.stratify), star)
+            column = 0 if self.stratify is True else self.stratify
+            check_number("stratify", column, minimum=0, integer=True)
+            label = _star_label(y, int(column), star)
             # A stable sort: stars with equal or missing labels keep their random order.
             order = order[np.argsort(label[order], kind="stable")]
         fold_of_star = np.empty(n_stars, dtype=int)
@@ -111,7 +112,7 @@ def _star_label(y: Any, column: int, star: np.ndarray) -> np.ndarray:
     if y is None:
         raise ValueError("stratify needs y, the labels of the spectra.")
     labels = np.asarray(y, dtype=float).reshape(len(star), -1)
-    if not 0 <= column < labels.shape[1]:
+    if column >= labels.shape[1]:
         raise ValueError(f"stratify={column} asks for a column of y, which has {labels.shape[1]}.")
     known = ~np.isnan(labels[:, column])
     count = np.bincount(star[known], minlength=star.max() + 1)

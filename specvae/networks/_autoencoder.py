@@ -125,6 +125,10 @@ class Autoencoder(nn.Module):
         deviation = self.linear.decode(code) + self.gates[1] * self.decoder(code)
         return self.scaler.inverse(deviation)
 
+    def target(self, flux: Tensor) -> Tensor:
+        """Return the flux to be reconstructed: NaN also in pixels that training never saw."""
+        return torch.where(self.scaler.seen, flux, torch.nan)
+
     def forward(self, flux: Tensor) -> AutoencoderOutput:
         """Encode and decode."""
         code = self.encode(flux)

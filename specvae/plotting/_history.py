@@ -28,9 +28,11 @@ def plot_history(history: Any, ax: Any) -> Any:
     for column, label in (("train_loss", "training"), ("valid_loss", "validation")):
         if column in history:
             ax.plot(history["epoch"], history[column], label=label)
-    monitored = "valid_loss" if "valid_loss" in history else "train_loss"
     kept = history[history["best"]].iloc[-1]
-    ax.plot(kept["epoch"], kept[monitored], "ko", label="weights kept")
+    # An epoch of partial_fit has no validation loss.
+    watched = kept.get("valid_loss", float("nan"))
+    loss = kept["train_loss"] if watched != watched else watched
+    ax.plot(kept["epoch"], loss, "ko", label="weights kept")
     ax.set(xlabel="epoch", ylabel="mean |flux - reconstruction|", yscale="log")
     ax.legend()
     return ax

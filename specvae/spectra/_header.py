@@ -23,8 +23,8 @@ def describe(headers: Headers, *, file_format: str, medium: str = "") -> dict[st
         "path": "",
         "format": file_format,
         "object": text(headers, "OBJECT", "ESO OBS TARG NAME", "OBJID", "OBJ"),
-        "ra_deg": number(headers, "RA"),
-        "dec_deg": number(headers, "DEC"),
+        "ra_deg": _right_ascension(headers),
+        "dec_deg": _declination(headers),
         "date_obs": text(headers, "DATE-OBS"),
         "mjd": number(headers, "MJD-OBS", "MJD"),
         "berv_kms": number(headers, "ESO DRS BERV", "ESO QC BERV"),
@@ -60,6 +60,35 @@ def _values(headers: Headers, keywords: Sequence[str]) -> Iterator[Any]:
             except fits.VerifyError:  # a card that astropy cannot parse says nothing
                 continue
             yield value
+
+
+def _right_ascension(headers: Headers) -> float:
+    """In degrees; sexagesimal text is in hours unless it says otherwise."""
+    stated = number(headers, "RA")
+    return stated if math.isfinite(stated) else _angle(text(headers, "RA"), "hourangle", (0, 360))
+
+
+def _declination(headers: Headers) -> float:
+    stated = number(headers, "DEC")
+    return stated if math.isfinite(stated) else _angle(text(headers, "DEC"), "deg", (-90, 90))
+
+
+def _angle(written: str, unit: str, limits: tuple[float, float]) -> float:
+    """Return in degrees what text says in `unit`, or NaN; a single plain number is in degrees."""
+    try:
+        degrees = float(written or math.nan)
+    except ValueError:
+        degrees = _sexagesimal(written, unit)
+    return degrees if limits[0] <= degrees <= limits[1] else math.nan
+
+
+def _sexagesimal(written: str, unit: str) -> float:
+    from astropy.coordinates import Angle  # a slow import that few files need
+
+    try:
+        return float(Angle(written, unit).degree)
+    except ValueError:
+        return math.nan
 
 
 def _airmass(headers: Headers) -> float:

@@ -18,7 +18,7 @@ from .._progress import progress_bar
 from .._validation import check_choice
 from ..exceptions import SpectrumReadError
 from ._array import SpectraArray
-from ._grid import WavelengthGrid
+from ._grid import WavelengthGrid, check_grid_type
 from ._part import HEADER_BYTES, PartialStore, journal_path, rows_path
 from ._read import _check_paths, _report_refused, _try_onto_grid
 from ._sidecar import Sidecar, meta_columns, plain_meta, sidecar_path, write_sidecar
@@ -33,6 +33,10 @@ _FILES_PER_WORKER = 16
 
 # Below the largest number that float16 holds, 65504, so that rounding cannot reach it.
 _HALF_MAX = 60_000.0
+# From here up float16 keeps 11 bits; below, steps of 2**-24 are left.
+_HALF_NORMAL = 2.0**-14
+# With a larger peak the scale that makes room for it would push the median below the 11 bits.
+_MAX_PEAK_MEDIANS = _HALF_MAX / _HALF_NORMAL
 
 
 def pack_spectra(
@@ -80,14 +84,17 @@ def pack_spectra(
     Raises
     ------
     SpectrumReadError
-        Listing each refused file with its reason, as `read_spectra` does. With
-        ``on_error="warn"`` only if every file was refused.
+        Listing each refused file with its reason, as `read_spectra` does, and for "float16" the
+        spectra whose largest value does not go with their median. With ``on_error="warn"`` only
+        if every file was refused.
     FileExistsError
         If the store exists.
     FileNotFoundError
         If a file or the folder of the store is missing.
     ValueError
         If an unfinished store is there that was begun with other paths, grid or dtype.
+    TypeError
+        If `paths` is one path, or `grid` is no `WavelengthGrid`.
     OSError
         If the disk has too little space, before anything is written, or becomes full.
 
@@ -104,15 +111,20 @@ def pack_spectra(
 
     Notes
     -----
-    The unfinished store consists of ``NAME.npy.part`` and ``NAME.journal.part``; delete both to
-    begin anew. The finished one is an ordinary .npy file. Memory holds one row, with several
-    workers 16 rows for each.
+    The unfinished store consists of ``NAME.npy.part`` and ``NAME.journal.part``, and of
+    ``NAME.json.part`` if the process was killed at the very end; delete them to begin anew. The
+    finished one is an ordinary .npy file. Memory holds one row, with several workers 16 rows for
+    each. Where the system has no file locks, as on Windows, nothing stops two processes from
+    writing one store.
 
-    In "float16" each row is divided by its own scale, the median of its absolute flux, raised
-    where needed so that the largest value stays below 60,000 scales. The scales stand in the
-    sidecar and are multiplied back on reading. The relative precision is 2**-11 (0.05 %, that of
-    a signal-to-noise ratio of 2,000) down to 6e-5 scales, below which the precision stays at
-    3e-8 scales.
+    In "float16" each row is divided by its own scale, the median of its absolute flux (of the
+    pixels that are not zero), raised where needed so that the largest value stays below 60,000
+    scales. The scales stand in the sidecar and are multiplied back on reading. The relative
+    precision is 2**-11 (0.05 %, that of a signal-to-noise ratio of 2,000) down to 6e-5 scales,
+    below which the precision stays at 3e-8 scales. A peak of more than 9.8e8 medians, a damaged
+    pixel, would raise the scale so far that the median itself fell below that: such a file is
+    refused. So the error of a pixel is at most 2**-11 of its flux or of the median, whichever is
+    larger.
 
     Examples
     --------
@@ -130,9 +142,10 @@ def pack_spectra(
     >>> flux
     array([[1., 2., 3.]], dtype=float32)
     """
-    paths, store = _check_paths(paths), Path(store)
+    check_grid_type("grid", grid, required=True)
     check_choice("dtype", dtype, ("float32", "float16"))
     check_choice("on_error", on_error, ("raise", "warn"))
+    paths, store = _check_paths(paths), Path(store)
     _check_target(store)
     _check_space(store, len(paths), grid.n_pixels * np.dtype(dtype).itemsize)
     part = PartialStore(store, _settings(paths, grid, dtype), grid.n_pixels, np.dtype(dtype))
@@ -206,8 +219,12 @@ def _read_row(path: str | Path, grid: WavelengthGrid, dtype: str) -> _Row | str:
     if isinstance(row, str):
         return row
     flux, meta = row
-    scale = half_scale(flux) if dtype == "float16" else None
-    if scale is not None:
+    scale = None
+    if dtype == "float16":
+        try:
+            scale = half_scale(flux)
+        except SpectrumReadError as error:
+            return str(error)
         flux = (flux / np.float32(scale)).astype(np.float16)
     return _Row(flux, scale, plain_meta({"path": str(path), **meta}))
 
@@ -216,10 +233,25 @@ def half_scale(flux: np.ndarray) -> float:
     """Divisor that brings a row into the range of float16: a median, or what the peak demands.
 
     The smallest float32 of full precision at least, so that a row of zeros can be divided too.
+
+    Raises
+    ------
+    SpectrumReadError
+        If the peak would cost the median its precision.
     """
     size = np.abs(flux)
-    scale = max(np.nanmedian(size), np.nanmax(size) / _HALF_MAX, np.finfo(np.float32).tiny)
-    return float(np.float32(scale))
+    size = size[size > 0]  # zeros are exact under any scale; NaN goes too
+    smallest = float(np.finfo(np.float32).tiny)
+    if not len(size):
+        return smallest
+    median, peak = float(np.median(size)), float(size.max())
+    if peak > _MAX_PEAK_MEDIANS * median:
+        raise SpectrumReadError(
+            f"its largest flux, {peak:.3g}, is {peak / median:.3g} times the median, more than "
+            f"the {_MAX_PEAK_MEDIANS:.2g} that float16 can hold together at its precision: "
+            "choose dtype='float32', or set damaged pixels to NaN in the file."
+        )
+    return float(np.float32(max(median, peak / _HALF_MAX, smallest)))
 
 
 def _finish(
@@ -262,7 +294,7 @@ def _raise_refused(refused: dict[str, str], n_files: int, part: PartialStore) ->
         raise SpectrumReadError(
             f"{error}\nThe other {part.n_rows} are packed in {part.rows_path}: the same call with "
             "on_error='warn' makes the store of them without reading them again. With other "
-            "paths or repaired files, delete the .part files first."
+            "paths, another dtype or repaired files, delete the .part files first."
         ) from None
 
 

@@ -19,6 +19,11 @@ import numpy as np
 
 from ._sidecar import sidecar_path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 HEADER_BYTES = 128
 
 # Rows are forced to disk whenever so many bytes have come; so much is checked after a crash.
@@ -119,13 +124,15 @@ class PartialStore:
     def finish(self, write_sidecar: Callable[[Path], None]) -> None:
         """Give rows and sidecar their final names; the rows last, so that they vouch for both."""
         self.sync()
-        with self._rolled_back_when_full():
-            sidecar = sidecar_path(self.store)
-            part_of_sidecar = sidecar.with_name(sidecar.name + ".part")
+        sidecar = sidecar_path(self.store)
+        part_of_sidecar = sidecar.with_name(sidecar.name + ".part")
+        with self._rolled_back_when_full(), contextlib.ExitStack() as undo:
+            undo.callback(part_of_sidecar.unlink, missing_ok=True)
             write_sidecar(part_of_sidecar)
             self._rows.seek(0)
             _write(self._rows, npy_header((self.n_rows, self.n_pixels), self.dtype))
             os.fsync(self._rows.fileno())
+            undo.pop_all()
         os.replace(part_of_sidecar, sidecar)
         os.replace(self.rows_path, self.store)
         self.remove_journal()
@@ -194,8 +201,8 @@ class PartialStore:
                 yield stop, entry
 
     def _has_checksum(self, checksum: int) -> bool:
-        position = HEADER_BYTES + self.n_rows * self.row_bytes
-        return zlib.crc32(os.pread(self._rows.fileno(), self.row_bytes, position)) == checksum
+        self._rows.seek(HEADER_BYTES + self.n_rows * self.row_bytes)
+        return zlib.crc32(self._rows.read(self.row_bytes)) == checksum
 
     def _end_at(self, journal_bytes: int) -> None:
         for file, end in (
@@ -242,7 +249,8 @@ def npy_header(shape: tuple[int, int], dtype: np.dtype) -> bytes:
 
 def _open_unbuffered(path: Path) -> io.FileIO:
     """Open for reading and writing from the start, whether it exists or not."""
-    return io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+    binary = getattr(os, "O_BINARY", 0)  # Windows
+    return io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | binary, 0o666), "r+")
 
 
 def _write(file: io.FileIO, data: bytes) -> None:
@@ -267,8 +275,8 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _lock(file: io.FileIO, store: Path) -> None:
-    import fcntl  # Unix only, as the positional reads of NpyStore are
-
+    if fcntl is None:
+        return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -281,9 +289,9 @@ def _lock(file: io.FileIO, store: Path) -> None:
 
 def _sync_folder(folder: Path) -> None:
     """Force new names to disk, where the file system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)

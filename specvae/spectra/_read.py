@@ -19,12 +19,12 @@ from ..exceptions import DataQualityWarning, SpectrumReadError
 from ._apogee import is_apogee, read_apogee
 from ._clean import clean_spectrum
 from ._fits_file import open_fits
-from ._grid import WavelengthGrid
+from ._grid import WavelengthGrid, check_grid_type
 from ._image_formats import read_image
 from ._resample import resample_flux
 from ._spectrum import Spectrum
 from ._table_formats import is_spectrum_table, read_table, refuse_tables
-from ._wavelength import air_to_vacuum, vacuum_to_air
+from ._wavelength import to_medium
 
 
 def read_spectrum(path: str | Path) -> Spectrum:
@@ -52,9 +52,10 @@ def read_spectrum(path: str | Path) -> Spectrum:
     Raises
     ------
     SpectrumReadError
-        If the file is no FITS file, is cut short, has two axes, no flux or no increasing
-        wavelength axis, no valid pixel, infinite pixels, or more than 1 % of its pixels beyond
-        1000 times the median; the message names the file, the reason and the remedy.
+        If the file cannot be read, is no FITS file, is cut short or damaged, has two axes, no
+        flux or no increasing wavelength axis, no valid pixel, infinite pixels, or more than 1 %
+        of its pixels beyond 1000 times the median; the message names the file, the reason and the
+        remedy.
     FileNotFoundError
         If there is no such file.
 
@@ -135,7 +136,7 @@ def read_spectra(
     FileNotFoundError
         If a file is missing; nothing is read then.
     TypeError
-        If `paths` is one path.
+        If `paths` is one path, or `grid` is no `WavelengthGrid`.
 
     Warns
     -----
@@ -169,8 +170,9 @@ def read_spectra(
     >>> meta["object"].tolist()
     ['Sun']
     """
-    paths = _check_paths(paths)
+    check_grid_type("grid", grid, required=True)
     check_choice("on_error", on_error, ("raise", "warn"))
+    paths = _check_paths(paths)
     rows = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_try_onto_grid)(path, grid) for path in paths
     )
@@ -190,20 +192,6 @@ def read_spectra(
     table = pd.DataFrame(metas)
     table.attrs["refused"] = refused
     return X[: len(metas)], table
-
-
-def read_onto_grid(path: str | Path, grid: WavelengthGrid) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return the flux of one file on `grid`, float32 of shape (grid.n_pixels,), and its metadata.
-
-    Raises
-    ------
-    SpectrumReadError
-        Naming the file, the reason and the remedy.
-    """
-    try:
-        return _load_onto_grid(path, grid)
-    except SpectrumReadError as error:
-        raise SpectrumReadError(f"{path}: {error}") from error
 
 
 def _load(path: str | Path) -> Spectrum:
@@ -233,8 +221,11 @@ def _parse(hdus: fits.HDUList) -> Spectrum:
 
 def _load_onto_grid(path: str | Path, grid: WavelengthGrid) -> tuple[np.ndarray, dict[str, Any]]:
     spectrum = _load(path)
-    wavelength_aa = _in_medium(spectrum, grid.medium)
-    with np.errstate(over="ignore"):
+    try:
+        wavelength_aa = to_medium(spectrum.wavelength_aa, spectrum.meta["medium"], grid.medium)
+    except ValueError as error:
+        raise SpectrumReadError(str(error)) from error
+    with np.errstate(over="ignore", invalid="ignore"):
         row = resample_flux(spectrum.flux, wavelength_aa, grid).astype(np.float32)
     if np.isnan(row).all():
         raise SpectrumReadError(
@@ -249,22 +240,17 @@ def _load_onto_grid(path: str | Path, grid: WavelengthGrid) -> tuple[np.ndarray,
     return row, spectrum.meta
 
 
-def _in_medium(spectrum: Spectrum, medium: str) -> np.ndarray:
-    """Return the wavelengths in air or vacuum; those of an unknown medium are taken as they are."""
-    own_medium = spectrum.meta["medium"]
-    if own_medium in ("", medium):
-        return spectrum.wavelength_aa
-    convert = air_to_vacuum if medium == "vacuum" else vacuum_to_air
-    return convert(spectrum.wavelength_aa)
-
-
 def _try_onto_grid(
     path: str | Path, grid: WavelengthGrid
 ) -> tuple[np.ndarray, dict[str, Any]] | str:
+    """Return the flux on the grid and the metadata, or why there are none."""
     try:
         return _load_onto_grid(path, grid)
     except SpectrumReadError as error:
         return str(error)
+    except Exception as error:
+        error.add_note(f"while reading {path}")
+        raise
 
 
 def _check_paths(paths: Any) -> list[str | Path]:

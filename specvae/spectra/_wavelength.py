@@ -4,6 +4,9 @@ import numpy as np
 
 SPEED_OF_LIGHT_KMS = 299_792.458
 
+# Below, air absorbs, and the formula of its refractive index runs through infinity.
+_AIR_FROM_AA = 2000.0
+
 
 def doppler_shift(wavelength_aa: np.ndarray | float, velocity_kms: float) -> np.ndarray:
     """Wavelengths seen by an observer from whom the source recedes at `velocity_kms`.
@@ -116,3 +119,25 @@ def air_to_vacuum(air_aa: np.ndarray | float) -> np.ndarray:
     for _ in range(4):  # the index changes by 1e-8 per Angstrom: each turn gains five digits
         vacuum_aa = air_aa * refractive_index(vacuum_aa)
     return vacuum_aa
+
+
+def to_medium(wavelength_aa: np.ndarray, medium: str, new_medium: str) -> np.ndarray:
+    """Convert wavelengths from one medium, "air" or "vacuum", to another.
+
+    Where either is "", that is unknown, or both are the same, the wavelengths stay as they are.
+
+    Raises
+    ------
+    ValueError
+        If there is something to convert below 2000 Angstrom.
+    """
+    if "" in (medium, new_medium) or medium == new_medium:
+        return wavelength_aa
+    shortest_aa = np.min(wavelength_aa)
+    if shortest_aa < _AIR_FROM_AA:
+        raise ValueError(
+            f"wavelengths from {shortest_aa:.2f} Angstrom on cannot be converted from {medium} to "
+            f"{new_medium}: that is defined from {_AIR_FROM_AA:g} Angstrom on; leave the shorter "
+            f"ones out, or use a grid in {medium}."
+        )
+    return air_to_vacuum(wavelength_aa) if new_medium == "vacuum" else vacuum_to_air(wavelength_aa)

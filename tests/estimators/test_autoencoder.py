@@ -17,9 +17,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
 
+from specvae._random import spawn_seeds
 from specvae.estimators import PartialLabelRegressor, SpectralAutoencoder, visibility_weights
+from specvae.estimators._build import flux_statistics
+from specvae.estimators._split import split_rows
 from specvae.exceptions import GridMismatchError, SpectrumError
 from specvae.model_selection import StarGroupKFold, nan_r2
+from specvae.preprocessing import MedianNormalizer
 from specvae.simulation import simulate_spectra
 from specvae.spectra import SpectraArray, WavelengthGrid
 
@@ -80,6 +84,9 @@ def test_codes_and_reconstructions_have_their_shapes(flux):
     weights = np.arange(60.0)
     weighted = -np.average(expected, weights=weights)
     np.testing.assert_allclose(fitted.score(flux, sample_weight=weights), weighted, rtol=1e-5)
+    for bad in ([1, 2], np.zeros(60)):
+        with pytest.raises(ValueError, match=r"[Ss]ample"):
+            fitted.score(flux, sample_weight=bad)
 
 
 def test_set_output_gives_named_columns(flux):
@@ -140,6 +147,12 @@ def test_pickle_holds_no_spectra(flux):
     small = len(pickle.dumps(make_autoencoder(max_epochs=1).fit(flux)))
     large = len(pickle.dumps(make_autoencoder(max_epochs=1).fit(many)))
     assert large - small < 0.01 * many.nbytes
+    # The weights once, not twice, and no moments of Adam.
+    wide = np.tile(flux, 30)
+    fitted = make_autoencoder(max_epochs=1, encoder="dense", decoder="dense").fit(wide)
+    weights = sum(tensor.nbytes for tensor in fitted.net_.module_.state_dict().values())
+    assert weights > 5_000_000
+    assert len(pickle.dumps(fitted)) < 1.02 * weights
 
 
 def test_array_frame_and_lazy_matrix_give_the_same_codes(flux):
@@ -173,13 +186,22 @@ def test_missing_pixels_are_left_out(flux):
 def test_validation_share_keeps_stars_together(flux, simulated):
     fitted = make_autoencoder(validation_fraction=0.25).fit(flux, groups=simulated.groups)
     assert list(fitted.history_.columns) == ["epoch", "train_loss", "valid_loss", "seconds", "best"]
-    from specvae.estimators._split import split_rows
-
-    train, valid = split_rows(60, 0.25, simulated.groups, seed=3)
+    train, valid = split_rows(60, 0.25, simulated.groups, spawn_seeds(0, 3)[0])
     assert len(valid) == 15 and len(train) == 45
     assert not set(simulated.groups[train]) & set(simulated.groups[valid])
-    assert split_rows(5, 0.1, None, 0)[1].size == 0  # the share rounds to no star
-    assert split_rows(1, 0.9, None, 0)[0].size == 1  # something must train
+    # The loss that decided is the error on these stars and no others.
+    best = fitted.history_["valid_loss"].min()
+    np.testing.assert_allclose(-fitted.score(flux[valid]), best, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("n_spectra", "fraction", "n_valid"),
+    [(100, 0.1, 10), (9, 0.1, 1), (2, 0.1, 1), (1, 0.9, 0), (3, 0.9, 2), (100, 0.0, 0)],
+)
+def test_validation_share_is_a_star_at_least_and_never_all(n_spectra, fraction, n_valid):
+    train, valid = split_rows(n_spectra, fraction, None, seed=0)
+    assert len(valid) == n_valid
+    np.testing.assert_array_equal(np.sort(np.r_[train, valid]), np.arange(n_spectra))
 
 
 def test_early_stopping_restores_the_best_weights(flux):
@@ -191,9 +213,6 @@ def test_early_stopping_restores_the_best_weights(flux):
     best = history["valid_loss"].idxmin()
     assert history["best"].iloc[best] and not history["best"].iloc[best + 1 :].any()
     assert len(history) == best + 5 < 60
-    from specvae._random import spawn_seeds
-    from specvae.estimators._split import split_rows
-
     _, valid = split_rows(60, 0.5, None, spawn_seeds(0, 3)[0])
     np.testing.assert_allclose(-fitted.score(flux[valid]), history["valid_loss"][best], rtol=1e-4)
 
@@ -209,6 +228,28 @@ def test_spectra_of_weight_zero_do_not_count(flux):
     assert error[::2].mean() > 5 * error[1::2].mean()
     with pytest.raises(ValueError, match="at least one non-zero"):
         make_autoencoder().fit(flux, sample_weight=np.zeros(60))
+
+
+def test_spectra_of_weight_zero_set_neither_mean_nor_scale(flux):
+    spoiled = flux.copy()
+    spoiled[:3] *= 1e4
+    weight = np.r_[np.zeros(3), np.ones(57)]
+    fitted = make_autoencoder(linear_path=True).fit(spoiled, sample_weight=weight)
+    scaler = fitted.net_.module_.scaler
+    assert scaler.scale < 1.0 and scaler.mean.max() < 2.0
+    # Nor do they choose the best epoch, though they may all be in the validation share.
+    _, valid = split_rows(60, 0.1, None, spawn_seeds(0, 3)[0])
+    weight = np.ones(60)
+    weight[valid] = 0.0
+    fitted = make_autoencoder().fit(flux, sample_weight=weight)
+    assert "valid_loss" not in fitted.history_
+
+
+def test_weights_balance_the_mean_spectrum():
+    flux = np.array([[1.0], [1.0], [1.0], [4.0]], dtype=np.float32)
+    mean, scale = flux_statistics(flux, np.arange(4), np.array([1.0, 1.0, 1.0, 3.0]))
+    assert mean[0] == pytest.approx(2.5)
+    assert scale == pytest.approx(1.5)
 
 
 def test_visibility_weights_count_stars():
@@ -235,9 +276,46 @@ def test_partial_fit_learns_chunk_by_chunk(flux):
         errors.append(-autoencoder.score(flux))
     assert autoencoder.n_iter_ == 16
     assert errors[-1] < 0.8 * errors[0]
+    # A fit before ends at a learning rate of zero, which must not be taken over.
+    fitted = make_autoencoder().fit(flux)
+    before = [p.detach().clone() for p in fitted.net_.module_.parameters()]
+    fitted.partial_fit(flux)
+    after = fitted.net_.module_.parameters()
+    assert max((p - q).abs().max() for p, q in zip(after, before, strict=True)) > 1e-4
     # Adam goes on from its moments; without them every call would start with full steps.
-    steps = [state["step"] for state in autoencoder.net_.optimizer_.state.values()]
+    again = pickle.loads(pickle.dumps(autoencoder))
+    steps = [state["step"] for state in again.net_.moments_["state"].values()]
     assert steps and all(step == 16 * 4 for step in steps)
+
+
+def test_warm_start_never_loses_the_best_weights(flux):
+    autoencoder = make_autoencoder(warm_start=True, max_epochs=20, batch_size=8).fit(flux)
+    _, valid = split_rows(60, 0.1, None, spawn_seeds(0, 3)[0])
+    before = -autoencoder.score(flux[valid])
+    autoencoder.set_params(learning_rate=1.0, max_epochs=3).fit(flux)
+    np.testing.assert_allclose(-autoencoder.score(flux[valid]), before, rtol=1e-5)
+    assert not autoencoder.history_["best"].iloc[-3:].any()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"latent_dim": 5}, {"encoder": "dense"}, {"decoder": "dense"}, {"linear_path": True}],
+)
+def test_network_cannot_change_while_it_goes_on(flux, changes):
+    autoencoder = make_autoencoder(warm_start=True).fit(flux).set_params(**changes)
+    for method in (autoencoder.fit, autoencoder.partial_fit):
+        with pytest.raises(ValueError, match=f"{next(iter(changes))} changed"):
+            method(flux)
+
+
+def test_partial_fit_holds_on_to_its_grid(flux):
+    autoencoder = make_autoencoder().partial_fit(SpectraArray(flux, grid=GRID))
+    with pytest.raises(GridMismatchError):
+        autoencoder.partial_fit(SpectraArray(flux, grid=WavelengthGrid(7000.0, 0.2, 256)))
+    assert autoencoder.partial_fit(flux).grid_ == GRID
+    frame = pd.DataFrame(flux, columns=[f"p{i}" for i in range(256)])
+    with pytest.raises(ValueError, match="feature names"):
+        make_autoencoder().partial_fit(frame).partial_fit(frame.add_prefix("other"))
 
 
 def test_interrupted_warm_start_keeps_the_best_weights(flux, monkeypatch):
@@ -262,6 +340,31 @@ def test_interrupted_warm_start_keeps_the_best_weights(flux, monkeypatch):
         check_is_fitted(cold)
     monkeypatch.undo()
     assert autoencoder.fit(flux).n_iter_ == 14
+
+
+@pytest.mark.parametrize(("n_batches", "n_epochs"), [(3, 0), (11, 2)])
+def test_epoch_cut_short_does_not_count(flux, monkeypatch, n_batches, n_epochs):
+    from specvae.estimators import _net
+
+    original, calls = _net._SpectraNet.train_step, []
+
+    def interrupt(self, *arguments, **options):
+        calls.append(1)
+        if len(calls) == n_batches:
+            raise KeyboardInterrupt
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(_net._SpectraNet, "train_step", interrupt)
+    autoencoder = make_autoencoder(
+        warm_start=True, max_epochs=10, batch_size=12, validation_fraction=0.0
+    )
+    with pytest.raises(KeyboardInterrupt):
+        autoencoder.fit(flux)  # five batches an epoch
+    if n_epochs:
+        assert autoencoder.n_iter_ == n_epochs and np.isfinite(autoencoder.score(flux))
+    else:
+        with pytest.raises(NotFittedError):
+            check_is_fitted(autoencoder)
 
 
 @pytest.mark.parametrize(
@@ -314,6 +417,17 @@ def test_bad_spectra_are_named_and_leave_no_trace(flux, value, message, lazy):
         fitted.transform(X)
 
 
+def test_row_that_a_lazy_step_refuses_is_named(flux):
+    negative = flux.copy()
+    negative[37] *= -1.0
+    lazy = MedianNormalizer().fit_transform(SpectraArray(negative, grid=GRID))
+    with pytest.raises(SpectrumError, match="spectrum 37 has a median"):
+        make_autoencoder().fit(lazy)
+    fitted = make_autoencoder().fit(flux)
+    with pytest.raises(SpectrumError, match="spectrum 37 has a median"):
+        fitted.transform(lazy)
+
+
 def test_failed_refit_keeps_the_old_state(flux):
     autoencoder = make_autoencoder(warm_start=True).fit(flux)
     codes = autoencoder.transform(flux)
@@ -340,10 +454,12 @@ def test_other_grid_is_refused_by_name(flux):
     assert learnt.grid_ == GRID
     with pytest.raises(GridMismatchError):
         learnt.transform(SpectraArray(flux, grid=other))
-    with pytest.raises(ValueError, match=r"100 features.*256 features"):
+    with pytest.raises(ValueError, match=r"100 features.*256 features.*SpectrumResampler"):
         learnt.transform(flux[:, :100])
-    with pytest.raises(ValueError, match=r"100 features.*256 features"):
+    with pytest.raises(ValueError, match=r"100 features.*256 features.*SpectrumResampler"):
         learnt.transform(SpectraArray(flux[:, :100]))
+    with pytest.raises(TypeError, match="grid must be a WavelengthGrid"):
+        make_autoencoder(grid="HARPS").fit(flux)
 
 
 def test_codes_of_the_wrong_width_are_refused(flux):
@@ -418,13 +534,14 @@ def test_metadata_routing_brings_groups_and_weights(flux, simulated, monkeypatch
     from specvae.estimators import _autoencoder
 
     seen = []
-    original = _autoencoder.split_rows
+    original = _autoencoder.train_network
 
-    def spy(n_spectra, fraction, groups, seed):
-        seen.append(groups)
-        return original(n_spectra, fraction, groups, seed)
+    def spy(network, train, valid, plan, **options):
+        seen.append((train, valid))
+        return original(network, train, valid, plan, **options)
 
-    monkeypatch.setattr(_autoencoder, "split_rows", spy)
+    monkeypatch.setattr(_autoencoder, "train_network", spy)
+    weight = np.where(simulated.groups % 2, 3.0, 1.0)
     with config_context(enable_metadata_routing=True):
         autoencoder = make_autoencoder(max_epochs=1).set_fit_request(
             groups=True, sample_weight=True
@@ -435,8 +552,13 @@ def test_metadata_routing_brings_groups_and_weights(flux, simulated, monkeypatch
             flux,
             simulated.labels,
             cv=StarGroupKFold(2, random_state=0),
-            params={"groups": simulated.groups, "sample_weight": np.ones(60)},
+            params={"groups": simulated.groups, "sample_weight": weight},
             error_score="raise",
             scoring=nan_r2.set_score_request(sample_weight=True),
         )
-    assert [len(groups) for groups in seen] == [30, 30]
+    assert len(seen) == 2
+    for train, valid in seen:
+        # Stars have five spectra each, and none is cut in two.
+        assert len(train) + len(valid) == 30 and len(valid) == 5
+        ratios = train.weight / train.weight.min()
+        assert set(np.round(ratios, 6)) == {1.0, 3.0}

@@ -1,9 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.model_selection import KFold, cross_validate
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
@@ -70,6 +72,25 @@ def test_any_regressor_will_do():
 def test_score_leaves_missing_labels_out():
     fitted = PartialLabelRegressor().fit(CODES, TRUE)
     assert fitted.score(CODES, with_gaps(TRUE, 0.5)) == pytest.approx(1.0)
+
+
+def test_weights_are_routed_to_fit_and_score():
+    weight = np.r_[np.zeros(25), np.ones(25)]
+    labels = TRUE.copy()
+    labels[:25] += np.random.default_rng(3).normal(scale=1000.0, size=(25, 2))
+    with config_context(enable_metadata_routing=True):
+        regressor = PartialLabelRegressor(
+            LinearRegression().set_fit_request(sample_weight=True)
+        ).set_score_request(sample_weight=True)
+        scores = cross_validate(
+            regressor,
+            CODES,
+            labels,
+            cv=KFold(2, shuffle=True, random_state=0),
+            params={"sample_weight": weight},
+            error_score="raise",
+        )
+    np.testing.assert_allclose(scores["test_score"], 1.0)
 
 
 @pytest.mark.parametrize(

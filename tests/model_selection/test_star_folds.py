@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import KFold, cross_val_score
+from sklearn.neighbors import KNeighborsRegressor
 
 from specvae.model_selection import StarGroupKFold
 from specvae.spectra import SpectraArray
@@ -64,11 +64,13 @@ def test_seed_decides():
 
 
 def test_in_cross_validation():
-    label = GROUPS.astype(float)
-    scores = cross_val_score(
-        LinearRegression(), label[:, None], label, cv=StarGroupKFold(3), groups=GROUPS
-    )
-    np.testing.assert_allclose(scores, 1.0)
+    # A nearest neighbour knows every spectrum of a star that it has seen, and nothing else.
+    label = np.where(GROUPS % 2, 1.0, -1.0)
+    spectrum = np.random.default_rng(0).permutation(51)[GROUPS][:, None].astype(float)
+    neighbour = KNeighborsRegressor(1)
+    leaking = cross_val_score(neighbour, spectrum, label, cv=KFold(3, shuffle=True, random_state=0))
+    by_star = cross_val_score(neighbour, spectrum, label, cv=StarGroupKFold(3), groups=GROUPS)
+    assert leaking.min() > 0.5 > 0.2 > by_star.max()
     assert len(list(StarGroupKFold(3).split(SpectraArray(X), groups=GROUPS))) == 3
 
 
@@ -81,6 +83,14 @@ def test_in_cross_validation():
         ({"n_splits": 1}, {"groups": GROUPS}, "n_splits must be an integer >= 2"),
         ({"stratify": True}, {"groups": GROUPS}, "stratify needs y"),
         ({"stratify": 2}, {"groups": GROUPS, "y": X}, "stratify=2 asks for a column"),
+        ({"stratify": "teff_k"}, {"groups": GROUPS, "y": X}, "stratify must be an integer >= 0"),
+        ({}, {"groups": np.where(GROUPS == 3, np.nan, GROUPS)}, "no star for 3 spectra, the first"),
+        ({}, {"groups": [None, *GROUPS[1:]]}, "no star for 1 spectra, the first in row 0"),
+        (
+            {},
+            {"groups": np.array(["a", *GROUPS[1:]], dtype=object)},
+            "groups mixes ids of kinds int64, str",
+        ),
     ],
 )
 def test_bad_input_is_named(arguments, call, message):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
 
 from specvae.exceptions import SpectrumError
 from specvae.preprocessing import MedianNormalizer, PixelMasker
@@ -22,6 +23,21 @@ def test_masked_zeros_do_not_enter_the_median():
     np.testing.assert_array_equal(
         MedianNormalizer().fit_transform(masked), [[np.nan, np.nan, 0.5, 1.0, 1.5]]
     )
+
+
+@pytest.mark.parametrize("action", ["nan", "drop"])
+def test_after_the_mask_in_a_lazy_pipeline(action):
+    # The gap lies in the middle, so that dropping leaves no known grid.
+    grid = WavelengthGrid(5000.0, 1.0, 6)
+    flux = np.array([[1.0, 0.0, 0.0, 0.0, 2.0, 6.0], [5.0, 0.0, 0.0, 0.0, 8.0, np.nan]])
+    pipeline = make_pipeline(PixelMasker([(5001.0, 5003.0)], action=action), MedianNormalizer())
+    lazy = pipeline.fit(SpectraArray(flux, grid=grid)).transform(SpectraArray(flux, grid=grid))
+    wanted = np.float32([[0.5, 1.0, 3.0], [5.0 / 6.5, 8.0 / 6.5, np.nan]])
+    result = lazy.to_numpy()
+    if action == "nan":
+        assert np.isnan(result[:, 1:4]).all()
+        result = result[:, [0, 4, 5]]
+    np.testing.assert_array_equal(result, wanted)
 
 
 BAD = {

@@ -85,6 +85,20 @@ def test_rows_in_several_chunks(monkeypatch):
     np.testing.assert_array_equal(valid_median(flux), np.median(flux, axis=1))
 
 
+@pytest.mark.parametrize("n_pixels", [0, 1, 7, 8, 9, 1000])
+@pytest.mark.parametrize("fraction", [0.0, 0.02, 1.0])
+def test_values_where(n_pixels, fraction):
+    rng = np.random.default_rng(n_pixels)
+    flux = rng.random(n_pixels).astype(np.float32)
+    chosen = rng.random(n_pixels) < fraction
+    np.testing.assert_array_equal(_median._values_where(flux, chosen), flux[chosen])
+
+
+def test_row_that_is_not_contiguous():
+    flux = np.random.default_rng(0).random((50_003, 2))
+    np.testing.assert_array_equal(valid_median(flux.T), np.median(flux, axis=0))
+
+
 def test_bracket_that_misses_by_one_rank():
     """The middle ranks of 1, 2, 3, 4 are 2 and 3; a bracket must hold both."""
     flux = np.array([4.0, 1.0, np.nan, 3.0, 2.0])

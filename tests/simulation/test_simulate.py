@@ -66,6 +66,12 @@ def test_lines_are_the_same_on_overlapping_grids():
     np.testing.assert_allclose(depth(grid=shifted), depth()[100:700], rtol=1e-6, atol=1e-9)
 
 
+def test_lines_lie_where_the_medium_of_the_grid_has_them():
+    vacuum = WavelengthGrid(5160.0, 0.05, 1200, medium="vacuum")
+    at_rest = vacuum.wavelength_aa[np.argmax(depth(grid=vacuum))]
+    assert at_rest == pytest.approx(5185.05, abs=0.05)  # Mg b, 5183.60 in air
+
+
 def test_continuum_is_a_black_body():
     grid = WavelengthGrid(4000.0, 1000.0, 5)
     ratio = _continuum(grid, 10_000.0) / _continuum(grid, 5_000.0)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from specvae.spectra import APOGEE_GRID, HARPS_GRID, HARPS_MISSING, WavelengthGrid
+from specvae.spectra._grid import check_grid_type
 
 
 def test_harps_grid_has_the_published_pixels():
@@ -104,6 +105,27 @@ def test_goes_through_json_even_from_numpy_numbers():
 def test_bad_argument_is_named(arguments, named):
     with pytest.raises(ValueError, match=f"^{named} must be"):
         WavelengthGrid(*arguments)
+
+
+@pytest.mark.parametrize("n_pixels", [0, -3, 2.5, np.nan])
+def test_resampled_to_no_number_of_pixels(n_pixels):
+    with pytest.raises(ValueError, match=r"^n_pixels must be an integer >= 1, got"):
+        HARPS_GRID.resampled(n_pixels)
+
+
+def test_check_grid_type():
+    check_grid_type("grid", HARPS_GRID)
+    check_grid_type("grid", None)
+    check_grid_type("grid", HARPS_GRID, required=True)
+    with pytest.raises(TypeError, match=r"^grid must be a WavelengthGrid, got None: give one of"):
+        check_grid_type("grid", None, required=True)
+    with pytest.raises(
+        TypeError, match=r"^input_grid must be a WavelengthGrid or None, got 'HARPS'"
+    ):
+        check_grid_type("input_grid", "HARPS")
+    with pytest.raises(TypeError, match="HARPS_GRID, or make one") as caught:
+        check_grid_type("grid", np.arange(1e6))
+    assert len(str(caught.value)) < 250
 
 
 def test_str_says_what_it_covers():

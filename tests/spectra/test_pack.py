@@ -158,6 +158,34 @@ def test_scale_is_the_median_unless_the_peak_would_overflow():
     assert half_scale(np.zeros(3, dtype=np.float32)) > 0
 
 
+def test_scale_is_of_the_pixels_that_are_not_zero():
+    assert half_scale(np.float32([0, 0, 0, 0, 4, 5, 6])) == 5.0
+
+
+@pytest.mark.parametrize("peak", [1e3, 1e6, 9.8e8])
+def test_no_error_exceeds_the_stated_share_of_flux_or_median(peak):
+    flux = np.random.default_rng(1).uniform(0.01, 2.0, 10_001).astype(np.float32)
+    flux[77] = peak * np.median(flux)
+    scale = np.float32(half_scale(flux))
+    back = (flux / scale).astype(np.float16).astype(np.float32) * scale
+    # A hundredth more for the two roundings of float32.
+    assert (np.abs(back - flux) <= 1.01 * 2**-11 * np.maximum(flux, np.median(flux))).all()
+
+
+def test_peak_that_would_cost_the_median_its_precision_is_refused(paths, store, flux):
+    # Of 400 pixels, ten times those of the grid, one is no reason to refuse the file otherwise.
+    longer = np.tile(flux[3], 10)
+    longer[7] = flux[3, 7] = 1e12
+    fits.writeto(paths[3], longer, fits.getheader(paths[3]), overwrite=True)
+    with pytest.warns(DataQualityWarning, match=r"1e\+12, is .* times the median, .* 9\.8e\+08"):
+        spectra = pack_spectra(paths, store, GRID, "float16", on_error="warn")
+    assert len(spectra) == N_FILES - 1
+    (reason,) = read_meta(store).attrs["refused"].values()
+    assert "choose dtype='float32', or set damaged pixels to NaN" in reason
+    whole = pack_spectra(paths, store.with_name("whole.npy"), GRID)
+    np.testing.assert_array_equal(whole.to_numpy(), flux)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("n_writes", range(1, 3 + 2 * N_FILES + 3))
 def test_killed_in_any_write_the_same_call_resumes(
@@ -290,14 +318,14 @@ def test_synced_rows_are_not_read_back(paths, store, unbroken, monkeypatch):
     with monkeypatch.context() as broken, pytest.raises(Killed):
         fail_at_write(broken, stop_after_writes + 1, Killed(), fraction=0)
         pack_spectra(paths, store, GRID)
-    checked, pread = [], os.pread
+    checked, has_checksum = [], part_module.PartialStore._has_checksum
 
-    def record(descriptor, n_bytes, position):
-        checked.append((position - HEADER_BYTES) // 160)
-        return pread(descriptor, n_bytes, position)
+    def record(part, checksum):
+        checked.append(part.n_rows)
+        return has_checksum(part, checksum)
 
     with monkeypatch.context() as watched:
-        watched.setattr(os, "pread", record)
+        watched.setattr(part_module.PartialStore, "_has_checksum", record)
         pack_spectra(paths, store, GRID)
     assert checked == [4]
     assert files_in(store) == expected
@@ -321,6 +349,45 @@ def test_disk_that_fills_up_loses_nothing(
     pack_spectra(paths, store, GRID)
     assert files_read == ["5.fits", "6.fits", "7.fits"]
     assert files_in(store) == expected
+
+
+@pytest.mark.parametrize("moment", ["sidecar", "header"])
+def test_disk_that_fills_up_at_the_very_end_leaves_no_third_file(
+    paths, store, unbroken, monkeypatch, files_read, moment
+):
+    expected = unbroken()
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def failing(path, sidecar):
+        path.write_text('{"format": "specv')
+        raise full
+
+    with monkeypatch.context() as broken:
+        if moment == "sidecar":
+            broken.setattr(pack_module, "write_sidecar", failing)
+        else:
+            fail_at_write(broken, 2 + 2 * N_FILES + 2, full)
+        with pytest.raises(OSError, match="full after 8 files, 8 of them packed"):
+            pack_spectra(paths, store, GRID)
+    assert sorted(files_in(store)) == ["stars.journal.part", "stars.npy.part"]
+    files_read.clear()
+    pack_spectra(paths, store, GRID)
+    assert files_read == []
+    assert files_in(store) == expected
+
+
+def test_packs_where_there_are_no_file_locks(paths, store, unbroken, monkeypatch):
+    expected = unbroken()
+    stop_after(monkeypatch, paths, store, 3)
+    monkeypatch.setattr(part_module, "fcntl", None)
+    monkeypatch.delattr(os, "pread")
+    pack_spectra(paths, store, GRID)
+    assert files_in(store) == expected
+
+
+def test_spectra_can_be_imported_without_fcntl():
+    code = "import sys; sys.modules['fcntl'] = None; import specvae.spectra"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_other_errors_of_the_disk_come_through(paths, store, monkeypatch):
@@ -464,6 +531,7 @@ def test_if_all_are_refused_nothing_remains(paths, store, on_error):
         ({"dtype": "float64"}, ValueError, "dtype must be one of 'float32', 'float16'"),
         ({"on_error": "ignore"}, ValueError, "on_error must be one of 'raise', 'warn'"),
         ({"paths": "one.fits"}, TypeError, "must be a sequence of paths"),
+        ({"grid": "HARPS"}, TypeError, "grid must be a WavelengthGrid, got 'HARPS'"),
         ({"paths": []}, ValueError, "paths is empty"),
         ({"paths": ["absent.fits"]}, FileNotFoundError, "1 of 1 files are missing"),
     ],

@@ -134,6 +134,25 @@ def test_second_choices_of_the_header(write_image):
     assert meta["snr"] == 20.0  # the median over the orders
 
 
+@pytest.mark.parametrize(
+    ("ra", "dec", "ra_deg", "dec_deg"),
+    [
+        ("12:30:00", "-05 13 40", 187.5, -(5 + 13 / 60 + 40 / 3600)),
+        ("12 30 00.0", "-00:13:40", 187.5, -(13 / 60 + 40 / 3600)),
+        ("12h30m00s", "+20d15m", 187.5, 20.25),
+        ("187d30m", "-5.25 deg", 187.5, -5.25),
+        ("187.5", "-20.25", 187.5, -20.25),
+        (187.5, -20.25, 187.5, -20.25),
+        ("00:01:60", "10:00:00", 0.5, 10.0),
+        ("25:00:00", "-95:00:00", math.nan, math.nan),
+        ("somewhere", "12:75:00", math.nan, math.nan),
+    ],
+)
+def test_coordinates_in_any_notation(write_image, ra, dec, ra_deg, dec_deg):
+    meta = read_spectrum(write_image(FLUX, RA=ra, DEC=dec)).meta
+    assert (meta["ra_deg"], meta["dec_deg"]) == pytest.approx((ra_deg, dec_deg), nan_ok=True)
+
+
 def test_velocity_is_measured_or_missing(write_image):
     failed = {"HIERARCH ESO DRS CCF RVC": -99999.0, "HIERARCH ESO TEL TARG RADVEL": 7.0}
     assert math.isnan(read_spectrum(write_image(FLUX, **failed)).meta["rv_kms"])

@@ -6,7 +6,7 @@ import pytest
 
 from specvae.exceptions import DataQualityWarning, SpectrumReadError
 from specvae.spectra import WavelengthGrid, air_to_vacuum
-from specvae.spectra._read import read_onto_grid, read_spectra
+from specvae.spectra._read import read_spectra
 
 GRID = WavelengthGrid(5000.5, 1.0, 4)
 TEXT = ["path", "format", "object", "date_obs", "instrument", "medium"]
@@ -62,7 +62,8 @@ def test_coarser_grid_averages(write_image):
 def test_missing_pixels_stay_missing(write_image):
     flux = np.ones(60)
     flux[20:40] = 0.0
-    row, _ = read_onto_grid(write_image(flux, CDELT1=1.0), WavelengthGrid(5000.0, 1.0, 70))
+    X, _ = read_spectra([write_image(flux, CDELT1=1.0)], WavelengthGrid(5000.0, 1.0, 70))
+    (row,) = X
     np.testing.assert_array_equal(np.flatnonzero(np.isnan(row)), [*range(20, 40), *range(60, 70)])
     assert row.dtype == np.float32
 
@@ -86,9 +87,9 @@ def test_air_and_vacuum(write_image, ctype, medium, shift_aa):
     flux = 1 - 0.5 * np.exp(-0.5 * ((wavelength_aa - 5000.0) / 0.5) ** 2)
     path = write_image(flux, CRVAL1=4990.0, CDELT1=0.1, CTYPE1=ctype)
     grid = WavelengthGrid(4995.0, 0.01, 1000, medium=medium)
-    row, _ = read_onto_grid(path, grid)
+    X, _ = read_spectra([path], grid)
     assert float(air_to_vacuum(5000.0)) - 5000.0 == pytest.approx(1.39, abs=0.01)
-    depth = 1 - row
+    depth = 1 - X[0]
     centre_aa = np.nansum(depth * grid.wavelength_aa) / np.nansum(depth)
     assert centre_aa == pytest.approx(5000.0 + shift_aa, abs=0.02)
 
@@ -125,12 +126,12 @@ def test_nothing_left_raises_even_with_warn(decreasing):
 
 def test_spectrum_beside_the_grid(good):
     with pytest.raises(SpectrumReadError, match=r"no valid pixel falls on a grid .* 5000\.00 to"):
-        read_onto_grid(good[0], WavelengthGrid(6000.0, 1.0, 5))
+        read_spectra(good[:1], WavelengthGrid(6000.0, 1.0, 5))
 
 
 def test_flux_too_large_for_float32(write_image):
     with pytest.raises(SpectrumReadError, match="float32"):
-        read_onto_grid(write_image(np.full(6, 1e39), CDELT1=1.0), GRID)
+        read_spectra([write_image(np.full(6, 1e39), CDELT1=1.0)], GRID)
 
 
 def test_negative_flux_is_not_refused(write_image):
@@ -142,6 +143,21 @@ def test_negative_flux_is_not_refused(write_image):
 def test_one_path_is_no_sequence(good, kind):
     with pytest.raises(TypeError, match=r"got the single path .*: give \[path\]"):
         read_spectra(kind(good[0]), GRID)
+
+
+@pytest.mark.parametrize("grid", [None, "HARPS", np.arange(5000.0, 5010.0)])
+def test_grid_of_another_kind(good, grid):
+    with pytest.raises(TypeError, match=r"grid must be a WavelengthGrid, got .* HARPS_GRID"):
+        read_spectra(good, grid)
+
+
+def test_wavelengths_without_an_air_counterpart_are_refused(write_image):
+    path = write_image(np.ones(100), CRVAL1=1300.0, CDELT1=10.0, CTYPE1="WAVE")
+    air = WavelengthGrid(2100.0, 10.0, 10)
+    with pytest.raises(SpectrumReadError, match=r"from 1300\.00 Angstrom on cannot be converted"):
+        read_spectra([path], air)
+    X, _ = read_spectra([path], WavelengthGrid(2100.0, 10.0, 10, medium="vacuum"))
+    np.testing.assert_array_equal(X, np.ones((1, 10)))
 
 
 def test_no_paths():

@@ -38,8 +38,7 @@ def test_missing_file(tmp_path):
 
 
 def test_folder(tmp_path):
-    with pytest.raises(IsADirectoryError):
-        read_spectrum(tmp_path)
+    assert_refused(tmp_path, "cannot be read (Is a directory)", "leave it out")
 
 
 def test_empty_file(tmp_path):

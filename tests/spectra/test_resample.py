@@ -72,6 +72,43 @@ def test_integral_is_conserved(n_pixels):
     assert integral(out, coarse.edges_aa) == pytest.approx(integral(flux, grid.edges_aa), rel=1e-9)
 
 
+@pytest.mark.parametrize("value", [1e20, -1e20, np.inf])
+@pytest.mark.parametrize("n_pixels", [250, 333, 1500, 3001])
+def test_bright_pixel_changes_no_new_pixel_beside_it(value, n_pixels):
+    grid = WavelengthGrid(5000.0, 0.1, 1000)
+    coarse = grid.resampled(n_pixels)
+    flux = np.ones((2, 1000))
+    flux[0, 100] = value
+    # Old pixel 100 lies between edges 100 and 101 of 1000.
+    ratio = n_pixels / 1000
+    first, last = int(100 * ratio + 1e-9), int(np.ceil(101 * ratio - 1e-9)) - 1
+    out = resample_flux(flux, grid.wavelength_aa, coarse)
+    changed = np.flatnonzero(np.abs(out[0] - 1.0) > 1e-12)
+    np.testing.assert_array_equal(changed, np.arange(first, last + 1))
+    np.testing.assert_allclose(out[1], 1.0, rtol=1e-12)
+    if np.isfinite(value):
+        wanted = integral(flux[0], grid.edges_aa)
+        assert integral(out[0], coarse.edges_aa) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_integral_of_any_pixels_is_that_of_the_overlaps():
+    rng = np.random.default_rng(4)
+    for n_old, n_new in rng.integers(1, 40, size=(100, 2)):
+        edges_aa = np.cumsum(rng.uniform(0.1, 2.0, n_old + 1))
+        new_edges_aa = np.cumsum(rng.uniform(0.1, 2.0, n_new + 1)) + rng.uniform(-3.0, 3.0)
+        flux = rng.normal(size=n_old)
+        flux[rng.random(n_old) < 0.2] = NAN
+        low = np.maximum.outer(new_edges_aa[:-1], edges_aa[:-1])
+        high = np.minimum.outer(new_edges_aa[1:], edges_aa[1:])
+        overlap = np.clip(high - low, 0.0, None) * ~np.isnan(flux)  # (new pixel, old pixel)
+        covered = overlap.sum(axis=1)
+        known = covered >= 0.3 * np.diff(new_edges_aa)
+        wanted = np.full(n_new, NAN)
+        wanted[known] = (overlap @ np.nan_to_num(flux))[known] / covered[known]
+        out = rebin_flux(flux, edges_aa, new_edges_aa, min_coverage=0.3)
+        np.testing.assert_allclose(out, wanted, rtol=1e-9, atol=1e-9)
+
+
 def test_missing_pixel_spoils_its_neighbours_only():
     flux = np.ones(20)
     flux[10] = NAN
@@ -146,6 +183,11 @@ def test_single_pixel():
     assert resample_flux(np.array([3.0]), np.array([5000.0]), WavelengthGrid(5000.0, 1.0, 1)) == 3.0
     missed = interpolate_flux(np.array([3.0]), np.array([5000.0]), np.array([5000.1]))
     assert np.isnan(missed).all()
+
+
+def test_grid_of_another_kind_is_named():
+    with pytest.raises(TypeError, match="grid must be a WavelengthGrid, got None: give one of"):
+        resample_flux(np.ones(3), pixels(5000.0, 3), None)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_can_be_iterated(spectra, matrix):
 
 def test_views_of_views_and_their_rows(spectra, matrix):
     view = spectra[2:][[5, 0]]
-    np.testing.assert_array_equal(view.rows, [7, 2])
+    np.testing.assert_array_equal(view.store_rows, [7, 2])
     np.testing.assert_array_equal(view.to_numpy(), matrix[[7, 2]])
 
 
@@ -139,7 +139,7 @@ def test_train_test_split_keeps_rows_and_labels_together(spectra, matrix):
 
 
 def test_kfold_covers_each_row_once(spectra):
-    tested = np.concatenate([spectra[test].rows for _, test in KFold(3).split(spectra)])
+    tested = np.concatenate([spectra[test].store_rows for _, test in KFold(3).split(spectra)])
     np.testing.assert_array_equal(np.sort(tested), np.arange(10))
 
 
@@ -163,6 +163,13 @@ def test_map_may_change_the_pixels(spectra, matrix):
     assert spectra.map_rows(double).grid is spectra.grid
     with pytest.raises(ValueError, match="grid has 2 pixels, the spectra have 3"):
         spectra.map_rows(double, grid=grid)
+
+
+def test_grid_of_another_kind_is_named(spectra, matrix):
+    with pytest.raises(TypeError, match="grid must be a WavelengthGrid or None, got 'HARPS'"):
+        SpectraArray(matrix, grid="HARPS")
+    with pytest.raises(TypeError, match="grid must be a WavelengthGrid or None"):
+        spectra.map_rows(double, grid=5000.0)
 
 
 def test_map_that_gives_another_shape_is_an_error(spectra):

@@ -1,3 +1,4 @@
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,15 @@ def matrix():
     return np.arange(60, dtype=np.float32).reshape(12, 5)
 
 
+@pytest.fixture(params=["preadv", "seek"])
+def path_and_system(request, monkeypatch, tmp_path, matrix):
+    """The matrix on disk, on a system with positional reads and on one without."""
+    if request.param == "seek":
+        monkeypatch.delattr(os, "preadv")
+    np.save(tmp_path / "matrix.npy", matrix)
+    return tmp_path / "matrix.npy"
+
+
 @pytest.fixture
 def path(tmp_path, matrix):
     np.save(tmp_path / "matrix.npy", matrix)
@@ -19,8 +29,8 @@ def path(tmp_path, matrix):
 
 
 @pytest.mark.parametrize("rows", [[0], [11], [2, 3, 4], [0, 5, 6, 11], [7, 3, 3, 0], []])
-def test_reads_rows_in_the_order_asked(path, matrix, rows):
-    store = NpyStore(path)
+def test_reads_rows_in_the_order_asked(path_and_system, matrix, rows):
+    store = NpyStore(path_and_system)
     assert (store.shape, store.dtype, store.row_bytes) == ((12, 5), np.float32, 20)
     np.testing.assert_array_equal(store[np.array(rows, dtype=int)], matrix[rows])
 
@@ -54,9 +64,9 @@ def test_truncated_file_is_refused(path):
         NpyStore(path)
 
 
-def test_file_cut_after_opening_is_an_error_not_garbage(path):
-    store = NpyStore(path)
-    with open(path, "r+b") as file:
+def test_file_cut_after_opening_is_an_error_not_garbage(path_and_system):
+    store = NpyStore(path_and_system)
+    with open(path_and_system, "r+b") as file:
         file.truncate(128 + 20 * 6 + 3)
     np.testing.assert_array_equal(store[np.array([5])], [[25, 26, 27, 28, 29]])
     with pytest.raises(OSError, match="ends before spectrum 6 is complete"):
@@ -109,8 +119,8 @@ def test_relative_path_survives_a_change_of_folder(path, matrix, monkeypatch, tm
     np.testing.assert_array_equal(store[np.array([1])], matrix[[1]])
 
 
-def test_many_threads_read_the_right_rows(path, matrix):
-    store = NpyStore(path)
+def test_many_threads_read_the_right_rows(path_and_system, matrix):
+    store = NpyStore(path_and_system)
     rows = np.random.default_rng(0).integers(0, 12, size=(400, 3))
     with ThreadPoolExecutor(8) as threads:
         read = list(threads.map(store.__getitem__, rows))

@@ -8,6 +8,7 @@ from specvae.spectra import (
     doppler_shift,
     vacuum_to_air,
 )
+from specvae.spectra._wavelength import to_medium
 
 # Air and vacuum wavelengths of lines from the NIST atomic spectra database, in Angstrom.
 LINES = {"H alpha": (6562.79, 6564.61), "H beta": (4861.35, 4862.71), "Na D2": (5889.95, 5891.58)}
@@ -23,6 +24,22 @@ def test_air_to_vacuum_inverts_vacuum_to_air():
     vacuum_aa = np.linspace(2100.0, 20_000.0, 1000)
     back_aa = air_to_vacuum(vacuum_to_air(vacuum_aa))
     np.testing.assert_allclose(back_aa, vacuum_aa, rtol=0, atol=1e-9)
+
+
+def test_to_medium_converts_what_is_known_and_differs():
+    wavelength_aa = np.array([2000.0, 5000.0])
+    converted_aa = to_medium(wavelength_aa, "vacuum", "air")
+    np.testing.assert_array_equal(converted_aa, vacuum_to_air(wavelength_aa))
+    converted_aa = to_medium(wavelength_aa, "air", "vacuum")
+    np.testing.assert_array_equal(converted_aa, air_to_vacuum(wavelength_aa))
+    for media in (("air", "air"), ("vacuum", "vacuum"), ("", "air"), ("vacuum", "")):
+        assert to_medium(wavelength_aa, *media) is wavelength_aa
+
+
+def test_to_medium_refuses_wavelengths_below_2000():
+    with pytest.raises(ValueError, match=r"from 1999\.90 Angstrom on .* air to vacuum"):
+        to_medium(np.array([1999.9, 5000.0]), "air", "vacuum")
+    assert to_medium(np.array([1000.0]), "air", "air") == 1000.0
 
 
 def test_doppler_factor_is_relativistic():
