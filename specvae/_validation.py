@@ -36,6 +36,13 @@ def row_chunks(n_rows: int, n_pixels: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
+def unmask(array: Any) -> Any:
+    """Return a masked array, such as a column of an astropy table, with NaN where it is masked."""
+    if not isinstance(array, np.ma.MaskedArray):
+        return array
+    return np.ma.filled(np.ma.asarray(array).astype(float), np.nan)
+
+
 def check_spectra(X: Any, estimator: Any, *, min_spectra: int = 1) -> Any:
     """Return `X` as a float matrix, NaN allowed, without touching the estimator.
 
@@ -54,7 +61,7 @@ def check_spectra(X: Any, estimator: Any, *, min_spectra: int = 1) -> Any:
             )
         return X
     X = check_array(
-        X,
+        unmask(X),
         dtype=[np.float32, np.float64],
         ensure_all_finite=False,
         ensure_min_samples=min_spectra,
@@ -71,7 +78,11 @@ def check_spectra_like_fit(X: Any, estimator: Any) -> Any:
     if not is_lazy(X):
         try:
             X = validate_data(
-                estimator, X, dtype=[np.float32, np.float64], ensure_all_finite=False, reset=False
+                estimator,
+                unmask(X),
+                dtype=[np.float32, np.float64],
+                ensure_all_finite=False,
+                reset=False,
             )
         except ValueError as error:
             if "is expecting" not in str(error):
@@ -155,7 +166,11 @@ def refuse_infinity(flux: np.ndarray) -> None:
     infinite = np.isinf(flux).any(axis=1)
     if infinite.any():
         row = int(np.argmax(infinite))
-        raise SpectrumError(row, "contains infinity; mark missing pixels as NaN.")
+        raise SpectrumError(
+            row,
+            "contains infinity, or flux beyond the 3e38 of float32; mark missing pixels as NaN, "
+            "and normalise the others, for instance with MedianNormalizer.",
+        )
 
 
 def check_groups(groups: Any, n_spectra: int | None = None) -> np.ndarray:
@@ -174,14 +189,18 @@ def check_groups(groups: Any, n_spectra: int | None = None) -> np.ndarray:
         If an id is missing (None or NaN), ids of several kinds are mixed, or their number is
         wrong.
     """
+    masked = np.ma.getmaskarray(groups) if isinstance(groups, np.ma.MaskedArray) else None
     ids = column_or_1d(np.asarray(groups))
+    if not len(ids):
+        raise ValueError("groups is empty; give the star of each spectrum.")
     if n_spectra is not None and len(ids) != n_spectra:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: {n_spectra} spectra, "
             f"{len(ids)} groups; give the star of each spectrum."
         )
-    if ids.dtype.kind in "fO":
-        missing = np.array([each is None or each != each for each in ids], dtype=bool)
+    if masked is not None or ids.dtype.kind in "fO":
+        missing = np.array([_is_missing(each) for each in ids], dtype=bool)
+        missing |= False if masked is None else masked
         if missing.any():
             raise ValueError(
                 f"groups has no star for {int(missing.sum())} spectra, the first in row "
@@ -193,6 +212,13 @@ def check_groups(groups: Any, n_spectra: int | None = None) -> np.ndarray:
     except TypeError as error:
         kinds = sorted({type(each).__name__ for each in ids})
         raise ValueError(f"groups mixes ids of kinds {', '.join(kinds)}; use one kind.") from error
+
+
+def _is_missing(group: Any) -> bool:
+    try:
+        return group is None or bool(group != group)
+    except TypeError:  # pandas.NA is neither true nor false
+        return True
 
 
 def check_labels(y: Any, n_spectra: int | None = None) -> tuple[np.ndarray, list[str] | None]:
@@ -213,9 +239,7 @@ def check_labels(y: Any, n_spectra: int | None = None) -> tuple[np.ndarray, list
     """
     columns = getattr(y, "columns", None)
     names = None if columns is None else [str(name) for name in columns]
-    labels = check_array(
-        y, dtype=np.float64, ensure_2d=False, ensure_all_finite=False, input_name="y"
-    )
+    labels = _float_labels(y)
     if n_spectra is not None and _num_samples(labels) != n_spectra:
         raise ValueError(
             "Found input variables with inconsistent numbers of samples: "
@@ -237,6 +261,18 @@ def check_labels(y: Any, n_spectra: int | None = None) -> tuple[np.ndarray, list
             "leave the column out or give at least one value."
         )
     return labels, names
+
+
+def label_matrix(y: Any) -> np.ndarray:
+    """Return labels as float64 of shape (n_spectra, n_labels); one label is one column."""
+    labels = _float_labels(y)
+    return labels.reshape(len(labels), -1)
+
+
+def _float_labels(y: Any) -> np.ndarray:
+    return check_array(
+        unmask(y), dtype=np.float64, ensure_2d=False, ensure_all_finite=False, input_name="y"
+    )
 
 
 def _label_name(names: list[str] | None, column: int) -> str:

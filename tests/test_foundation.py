@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -49,6 +50,17 @@ def test_groups_become_integers():
     np.testing.assert_array_equal(check_groups(np.array([7.0, 7.0, 2.0])), [1, 1, 0])
     with pytest.raises(ValueError, match="3 spectra, 2 groups"):
         check_groups([1, 2], 3)
+    with pytest.raises(ValueError, match="groups is empty"):
+        check_groups([])
+    missing = [
+        pd.Series(["a", pd.NA], dtype="string"),
+        pd.Series([1, pd.NA], dtype="Int64"),
+        np.ma.array([1, 2], mask=[False, True]),
+        np.ma.array(["a", "b"], mask=[False, True]),
+    ]
+    for groups in missing:
+        with pytest.raises(ValueError, match="no star for 1 spectra, the first in row 1"):
+            check_groups(groups)
 
 
 @pytest.mark.parametrize("value", [True, "1", None, np.nan, 0.5, -1])

@@ -24,7 +24,7 @@ from .._validation import (
     is_lazy,
     record_features,
 )
-from ..exceptions import GridMismatchError
+from ..exceptions import GridMismatchError, SpectrumError
 from ..networks import masked_l1
 from ..spectra._grid import check_grid_type
 from ._build import DECODERS, ENCODERS, build_network, check_same_network
@@ -372,14 +372,15 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
             ),
             previous=previous,
         )
-        history = history_table(net.history)
+        history = history_table(net)
         if interrupted and (history.empty or not self.warm_start):
             raise KeyboardInterrupt
         earlier = [] if previous is None else [getattr(self, "history_")]  # noqa: B009
         history = pd.concat([*earlier, history], ignore_index=True)
         history["epoch"] = np.arange(1, len(history) + 1)
         self.net_, self.history_, self.n_iter_, self.grid_ = net, history, len(history), grid
-        record_features(features, self)
+        if previous is None:
+            record_features(features, self)
         if interrupted:
             raise KeyboardInterrupt
         return self
@@ -410,16 +411,29 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         if self.grid is not None and self.grid.n_pixels != X.shape[1]:
             raise GridMismatchError(
                 f"X has {X.shape[1]} pixels, but grid is {self.grid}; put the spectra on it with "
-                "SpectrumResampler."
+                "SpectrumResampler, or, where PixelMasker dropped pixels, leave grid out."
             )
         if known is None:
             known = self.grid
-        return getattr(self, "grid_", None) if known is None and continues else known
+        if not continues:
+            return known
+        check_same_grid(known, self.grid_, self)
+        return self.grid_ if known is None else known
 
     def _batches(self, X):
         """Rows, their flux on the device, and the network, block by block."""
         network = self.net_.module_.eval()
         device = next(network.parameters()).device
+        seen = network.scaler.seen.cpu().numpy()
         with torch.inference_mode():
             for rows in row_blocks(X.shape[0], X.shape[1]):
-                yield rows, torch.from_numpy(read_flux(X, rows)).to(device), network
+                flux = read_flux(X, rows)
+                known = ~np.isnan(flux[:, seen]).all(axis=1)
+                if not known.all():
+                    # Encoded all the same it would pass for a perfect mean spectrum.
+                    raise SpectrumError(
+                        int(rows[np.argmin(known)]),
+                        "has no valid pixel where the training spectra have one; remove it, or "
+                        "train on spectra that cover its wavelengths.",
+                    )
+                yield rows, torch.from_numpy(flux).to(device), network

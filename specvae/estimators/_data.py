@@ -47,9 +47,9 @@ def read_flux(X: Any, rows: np.ndarray) -> np.ndarray:
     """Return checked float32 flux of some rows; an error names the row of `X`."""
     try:
         # A lazy matrix may find a spectrum unusable while it is read.
-        return check_flux(
-            X[rows].to_numpy() if is_lazy(X) else X[rows].astype(np.float32, copy=False)
-        )
+        with np.errstate(over="ignore"):  # infinity is refused next
+            flux = X[rows].to_numpy() if is_lazy(X) else X[rows].astype(np.float32, copy=False)
+        return check_flux(flux)
     except SpectrumError as error:
         raise SpectrumError(int(rows[error.row]), error.reason) from error
 

@@ -38,13 +38,17 @@ class _SpectraNet(skorch.NeuralNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         flux, weight = X.to(self.device), y_true.to(self.device)
-        return (weight * masked_l1(y_pred.reconstruction, self.module_.target(flux))).mean()
+        loss = (weight * masked_l1(y_pred.reconstruction, self.module_.target(flux))).mean()
+        return loss / self.module_.scaler.unit
 
     def mean_loss(self, dataset):
         """Loss of the network as it is, over a data set."""
         total = 0.0
-        for batch in self.get_iterator(dataset, training=False):
-            total += len(batch[0]) * self.validation_step(batch)["loss"].item()
+        # Not through a loader, which would draw from the generator of the training.
+        for start in range(0, len(dataset), self.batch_size):
+            rows = range(start, min(start + self.batch_size, len(dataset)))
+            batch = dataset.__getitems__(list(rows))
+            total += len(rows) * self.validation_step(batch)["loss"].item()
         return total / len(dataset)
 
 
@@ -159,10 +163,12 @@ def train_network(
         If the loss is no longer finite.
     """
     watched = train if valid is None else valid
+    starts_well = getattr(network, "linear", None) is not None
     keep_best = _KeepBest(
         "train_loss" if valid is None else "valid_loss",
         plan.patience,
-        start=watched if previous is not None and plan.one_cycle else None,
+        # What a continued network or a linear path starts from must not be lost.
+        start=watched if plan.one_cycle and (previous is not None or starts_well) else None,
     )
     callbacks: list[Any] = [("keep_best", keep_best)]
     if plan.one_cycle:
@@ -223,10 +229,13 @@ def train_network(
     return net, interrupted
 
 
-def history_table(history: Any) -> pd.DataFrame:
+def history_table(net: skorch.NeuralNet) -> pd.DataFrame:
     """One row an epoch: epoch, train_loss, valid_loss where there is one, seconds, best."""
     columns = ["epoch", "train_loss", "valid_loss", "dur", "best"]
     # An epoch that Ctrl-C cut short has no verdict.
-    whole = [row for row in history if "best" in row]
+    whole = [row for row in net.history if "best" in row]
     rows = [{name: row[name] for name in columns if name in row} for row in whole]
-    return pd.DataFrame(rows).rename(columns={"dur": "seconds"})
+    table = pd.DataFrame(rows).rename(columns={"dur": "seconds"})
+    losses = table.columns.intersection(["train_loss", "valid_loss"])
+    table[losses] *= net.module_.scaler.unit
+    return table

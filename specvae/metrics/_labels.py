@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import check_consistent_length
 
-from .._validation import check_groups
+from .._validation import check_groups, label_matrix
 
 
 class StarMean(NamedTuple):
@@ -86,8 +86,12 @@ def nan_r2_score(
     true, pred, weight = _check_pairs(y_true, y_pred, sample_weight)
     residual = _weighted_mean((true - pred) ** 2, weight)
     total = _weighted_mean((true - _weighted_mean(true, weight)) ** 2, weight)
+    counts = ~np.isnan(true) & (weight > 0)[:, None]
+    highest = np.where(counts, true, -np.inf).max(axis=0)
+    lowest = np.where(counts, true, np.inf).min(axis=0)
+    # Of equal labels the sum of squares is rounding, not zero.
     with np.errstate(invalid="ignore", divide="ignore"):
-        r2 = np.where(total > 0, 1.0 - residual / total, np.nan)
+        r2 = np.where(highest > lowest, 1.0 - residual / total, np.nan)
     return _over_labels(r2, multioutput)
 
 
@@ -138,7 +142,7 @@ def mean_by_star(values: Any, groups: Any) -> StarMean:
 
 
 def _check_pairs(y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[np.ndarray, ...]:
-    true, pred = np.asarray(y_true, dtype=float), np.asarray(y_pred, dtype=float)
+    true, pred = label_matrix(y_true), label_matrix(y_pred)
     if true.shape != pred.shape:
         raise ValueError(f"y_true has shape {true.shape}, y_pred {pred.shape}; they must agree.")
     if not np.isfinite(pred).all():
@@ -147,7 +151,7 @@ def _check_pairs(y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[np.ndarr
         )
     weight = np.ones(len(true)) if sample_weight is None else np.asarray(sample_weight, float)
     check_consistent_length(true, weight)
-    return true.reshape(len(true), -1), pred.reshape(len(pred), -1), weight
+    return true, pred, weight
 
 
 def _weighted_mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -4,10 +4,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _num_samples
 
-from .._validation import check_groups, check_number
+from .._validation import check_groups, check_number, label_matrix
 
 
 class StarGroupKFold(BaseCrossValidator):
@@ -111,7 +111,8 @@ def _star_label(y: Any, column: int, star: np.ndarray) -> np.ndarray:
     """Mean label of each star, NaN where it has none."""
     if y is None:
         raise ValueError("stratify needs y, the labels of the spectra.")
-    labels = np.asarray(y, dtype=float).reshape(len(star), -1)
+    labels = label_matrix(y)
+    check_consistent_length(labels, star)
     if column >= labels.shape[1]:
         raise ValueError(f"stratify={column} asks for a column of y, which has {labels.shape[1]}.")
     known = ~np.isnan(labels[:, column])

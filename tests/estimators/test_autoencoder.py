@@ -316,6 +316,13 @@ def test_partial_fit_holds_on_to_its_grid(flux):
     frame = pd.DataFrame(flux, columns=[f"p{i}" for i in range(256)])
     with pytest.raises(ValueError, match="feature names"):
         make_autoencoder().partial_fit(frame).partial_fit(frame.add_prefix("other"))
+    autoencoder.set_params(grid=WavelengthGrid(7000.0, 0.2, 256))
+    with pytest.raises(GridMismatchError):
+        autoencoder.partial_fit(flux)
+    named = make_autoencoder().partial_fit(frame)
+    with pytest.warns(UserWarning, match="feature names"):
+        named.partial_fit(flux)
+    assert named.feature_names_in_[0] == "p0"
 
 
 def test_interrupted_warm_start_keeps_the_best_weights(flux, monkeypatch):
@@ -523,6 +530,47 @@ def test_linear_path_learns_what_the_components_miss(flux):
         linear_path=True, max_epochs=30, batch_size=8, validation_fraction=0.0
     ).fit(flux)
     assert -trained.score(flux) < 0.9 * -start.score(flux)
+
+
+def test_linear_path_ends_no_worse_than_it_starts(flux):
+    def fit(learning_rate):
+        return make_autoencoder(linear_path=True, max_epochs=3, learning_rate=learning_rate).fit(
+            flux
+        )
+
+    _, valid = split_rows(60, 0.1, None, spawn_seeds(0, 3)[0])
+    start = -fit(1e-12).score(flux[valid])
+    assert -fit(1.0).score(flux[valid]) <= start * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-14, 1e6, 1e25])
+def test_flux_in_any_unit_trains_alike(flux, scale):
+    parameters = {"max_epochs": 20, "batch_size": 8, "validation_fraction": 0.0}
+    normal = make_autoencoder(**parameters).fit(flux)
+    scaled = make_autoencoder(**parameters).fit(flux * np.float32(scale))
+    error = -scaled.score(flux * np.float32(scale)) / scale
+    np.testing.assert_allclose(error, -normal.score(flux), rtol=0.1)
+    losses = scaled.history_["train_loss"] / scale
+    np.testing.assert_allclose(losses.iloc[-1], normal.history_["train_loss"].iloc[-1], rtol=0.1)
+
+
+def test_spectrum_outside_what_was_trained_on_is_refused(flux):
+    blue, red = flux.copy(), flux.copy()
+    blue[:, 128:], red[5, :128] = np.nan, np.nan
+    fitted = make_autoencoder().fit(blue)
+    for method in (fitted.transform, fitted.score):
+        with pytest.raises(SpectrumError, match="spectrum 5 has no valid pixel where the training"):
+            method(red)
+
+
+def test_masked_pixels_are_missing_pixels(flux):
+    masked = np.ma.array(flux, mask=np.zeros(flux.shape, dtype=bool))
+    masked[:, 7] = np.ma.masked
+    masked.data[:, 7] = 1e6
+    gap = flux.copy()
+    gap[:, 7] = np.nan
+    fitted = make_autoencoder().fit(masked)
+    np.testing.assert_array_equal(fitted.transform(masked), make_autoencoder().fit_transform(gap))
 
 
 def test_linear_path_with_more_latents_than_spectra(flux):

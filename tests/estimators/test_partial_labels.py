@@ -63,6 +63,12 @@ def test_sample_weight_counts_for_each_label():
         PartialLabelRegressor(KNeighborsRegressor()).fit(CODES, TRUE, sample_weight=weight)
 
 
+def test_masked_labels_are_missing_labels():
+    known = with_gaps(TRUE, 0.3)
+    masked = np.ma.array(np.where(np.isnan(known), 1e20, known), mask=np.isnan(known))
+    np.testing.assert_allclose(PartialLabelRegressor().fit(CODES, masked).predict(CODES), TRUE)
+
+
 def test_any_regressor_will_do():
     forest = RandomForestRegressor(n_estimators=5, random_state=0)
     predicted = PartialLabelRegressor(forest).fit(CODES, with_gaps(TRUE, 0.5)).predict(CODES)

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from specvae.metrics import mean_by_star, nan_mean_absolute_error, nan_r2_score
@@ -40,6 +41,19 @@ def test_agreement_with_scikit_learn_without_gaps():
         assert ours(true, predicted, sample_weight=weight) == pytest.approx(
             theirs(true, predicted, sample_weight=weight)
         )
+
+
+@pytest.mark.parametrize("labels", [[5777.3] * 7, [0.1] * 3, [0.1, NAN, 0.1], [NAN, NAN]])
+def test_r2_of_equal_labels_is_nan(labels):
+    # Their sum of squares is rounding: -1e30 would decide the mean over folds.
+    assert np.isnan(nan_r2_score(labels, np.linspace(0.0, 1.0, len(labels))))
+
+
+def test_labels_of_any_kind_are_scored():
+    nullable = pd.DataFrame({"teff_k": pd.array([1.0, None, 3.0], dtype="Float64")})
+    assert nan_mean_absolute_error(nullable, np.array([1.0, 5.0, 4.0])) == pytest.approx(0.5)
+    masked = np.ma.array([1.0, 1e20, 3.0], mask=[False, True, False])
+    assert nan_mean_absolute_error(masked, [1.0, 5.0, 4.0]) == pytest.approx(0.5)
 
 
 def test_bad_pairs_are_refused():

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.neighbors import KNeighborsRegressor
@@ -51,6 +52,13 @@ def test_stratify_by_another_column_and_missing_labels():
     folds = list(StarGroupKFold(2, stratify=1, random_state=0).split(X, labels, GROUPS))
     medians = [np.median(np.unique(GROUPS[test])) for _, test in folds]
     assert abs(medians[0] - medians[1]) <= 3
+
+
+def test_stratify_takes_nullable_labels():
+    label = pd.DataFrame({"teff_k": pd.array(GROUPS, dtype="Int64")})
+    label.loc[::5, "teff_k"] = pd.NA
+    folds = StarGroupKFold(2, stratify=True, random_state=0).split(X, label, GROUPS)
+    assert len(list(folds)) == 2
 
 
 def test_seed_decides():
