@@ -168,8 +168,8 @@ def refuse_infinity(flux: np.ndarray) -> None:
         row = int(np.argmax(infinite))
         raise SpectrumError(
             row,
-            "contains infinity, or flux beyond the 3e38 of float32; mark missing pixels as NaN, "
-            "and normalise the others, for instance with MedianNormalizer.",
+            "contains infinity; mark missing pixels as NaN, and scale flux beyond the 3e38 of "
+            "float32.",
         )
 
 
