@@ -13,7 +13,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
-    _num_samples,
+    _get_feature_names,
     check_array,
     validate_data,
 )
@@ -29,9 +29,9 @@ def is_lazy(X: Any) -> bool:
     return hasattr(X, "iter_batches") and hasattr(X, "map_rows")
 
 
-def row_chunks(n_rows: int, n_pixels: int) -> Iterator[slice]:
-    """Slices over the rows, each of a few million pixels."""
-    step = max(1, _CHUNK_PIXELS // max(1, n_pixels))
+def row_chunks(n_rows: int, n_pixels: int, *, max_pixels: int = _CHUNK_PIXELS) -> Iterator[slice]:
+    """Slices over the rows, each of at most `max_pixels` pixels or one row."""
+    step = max(1, max_pixels // max(1, n_pixels))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
 
@@ -43,7 +43,7 @@ def unmask(array: Any) -> Any:
     return np.ma.filled(np.ma.asarray(array).astype(float), np.nan)
 
 
-def check_spectra(X: Any, estimator: Any, *, min_spectra: int = 1) -> Any:
+def check_spectra(X: Any, estimator: Any) -> Any:
     """Return `X` as a float matrix, NaN allowed, without touching the estimator.
 
     A lazy matrix is passed on unread; its rows are checked by `check_flux` as they are read.
@@ -52,19 +52,21 @@ def check_spectra(X: Any, estimator: Any, *, min_spectra: int = 1) -> Any:
     ------
     ValueError
         If `X` is not two-dimensional, is empty, or holds infinity.
+    TypeError
+        If the column names of `X` are of several kinds.
     """
     if is_lazy(X):
-        if X.shape[0] < min_spectra:
+        if X.shape[0] < 1:
             raise ValueError(
-                f"Found array with {X.shape[0]} sample(s) while a minimum of {min_spectra} is "
+                f"Found array with {X.shape[0]} sample(s) while a minimum of 1 is "
                 f"required by {type(estimator).__name__}."
             )
         return X
+    _get_feature_names(X)  # names that `record_features` would refuse after the work
     X = check_array(
         unmask(X),
         dtype=[np.float32, np.float64],
         ensure_all_finite=False,
-        ensure_min_samples=min_spectra,
         estimator=estimator,
         input_name="X",
     )
@@ -240,10 +242,10 @@ def check_labels(y: Any, n_spectra: int | None = None) -> tuple[np.ndarray, list
     columns = getattr(y, "columns", None)
     names = None if columns is None else [str(name) for name in columns]
     labels = _float_labels(y)
-    if n_spectra is not None and _num_samples(labels) != n_spectra:
+    if n_spectra is not None and len(labels) != n_spectra:
         raise ValueError(
             "Found input variables with inconsistent numbers of samples: "
-            f"X has {n_spectra} spectra, y has {_num_samples(labels)} rows of labels; give one "
+            f"X has {n_spectra} spectra, y has {len(labels)} rows of labels; give one "
             "row of labels for each spectrum, NaN where unknown."
         )
     matrix = labels.reshape(len(labels), -1)

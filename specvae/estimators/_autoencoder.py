@@ -378,9 +378,9 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         earlier = [] if previous is None else [getattr(self, "history_")]  # noqa: B009
         history = pd.concat([*earlier, history], ignore_index=True)
         history["epoch"] = np.arange(1, len(history) + 1)
-        self.net_, self.history_, self.n_iter_, self.grid_ = net, history, len(history), grid
         if previous is None:
             record_features(features, self)
+        self.net_, self.history_, self.n_iter_, self.grid_ = net, history, len(history), grid
         if interrupted:
             raise KeyboardInterrupt
         return self

@@ -102,11 +102,11 @@ class PartialLabelRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         fit_params = self._route(sample_weight, fit_params)
         estimators = [self._fit_label(X, label, fit_params) for label in matrix.T]
 
+        record_features(features, self)
         if names is not None:
             self.label_names_in_ = np.array(names, dtype=object)
         elif hasattr(self, "label_names_in_"):
             del self.label_names_in_
-        record_features(features, self)
         self.n_labels_ = matrix.shape[1]
         self._one_dimensional = labels.ndim == 1
         self.estimators_ = estimators

@@ -400,6 +400,18 @@ def test_bad_parameters_are_named_and_leave_no_trace(flux, parameters, message):
         check_is_fitted(autoencoder)
 
 
+def test_column_names_of_two_kinds_are_refused_before_the_work(flux, monkeypatch):
+    from specvae.estimators import _autoencoder
+
+    monkeypatch.setattr(_autoencoder, "train_network", None)  # not reached
+    frame = pd.DataFrame(flux).rename(columns={0: "first"})
+    autoencoder = make_autoencoder()
+    with pytest.raises(TypeError, match="all input features have string names"):
+        autoencoder.fit(frame)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(autoencoder)
+
+
 def spoil(flux, value, row=4):
     spoiled = flux.copy()
     spoiled[row] = value

@@ -120,6 +120,14 @@ def test_bad_labels_are_named_and_leave_no_trace(labels, message):
     assert list(vars(regressor)) == ["estimator"]
 
 
+def test_bad_column_names_leave_no_trace():
+    regressor = PartialLabelRegressor()
+    codes = pd.DataFrame(CODES, columns=["latent0", 1, 2])
+    with pytest.raises(TypeError, match="all input features have string names"):
+        regressor.fit(codes, pd.DataFrame({"teff_k": TRUE[:, 0]}))
+    assert list(vars(regressor)) == ["estimator"]
+
+
 def test_bad_label_column_is_named():
     frame = pd.DataFrame({"teff_k": TRUE[:, 0], "vsini_kms": np.nan})
     with pytest.raises(ValueError, match="'vsini_kms' of y is NaN"):
