@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from .._validation import check_flux, is_lazy
+from .._validation import check_flux, is_lazy, row_chunks
 from ..exceptions import SpectrumError
+
+_BLOCK_PIXELS = 1_048_576
 
 
 class SpectraDataset(Dataset):
@@ -54,7 +56,7 @@ def read_flux(X: Any, rows: np.ndarray) -> np.ndarray:
         raise SpectrumError(int(rows[error.row]), error.reason) from error
 
 
-def row_blocks(n_rows: int, n_pixels: int, *, max_pixels: int = 1_048_576) -> list[np.ndarray]:
-    """Row numbers in blocks of about `max_pixels` pixels, at least one row each."""
-    size = max(1, max_pixels // max(1, n_pixels))
-    return [np.arange(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
+def row_blocks(n_rows: int, n_pixels: int) -> list[np.ndarray]:
+    """Row numbers in blocks that a network takes at once: a million pixels at most, or one row."""
+    chunks = row_chunks(n_rows, n_pixels, max_pixels=_BLOCK_PIXELS)
+    return [np.arange(chunk.start, chunk.stop) for chunk in chunks]

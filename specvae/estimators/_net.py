@@ -122,7 +122,7 @@ def _on_cpu(state: dict[str, Any]) -> dict[str, Any]:
 def rise_and_fall(step: int, n_steps: int) -> float:
     """Share of the learning rate: up in a tenth of the steps, then down to nothing by a cosine.
 
-    Smith 2018, arXiv:1803.09820. The last, small steps gain as much as all before them.
+    Smith 2018, arXiv:1803.09820.
     """
     peak = max(1.0, n_steps / 10)
     if step < peak:

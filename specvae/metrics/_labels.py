@@ -124,8 +124,7 @@ def mean_by_star(values: Any, groups: Any) -> StarMean:
     >>> mean_by_star([1.0, 3.0, 4.0], ["Sun", "Sun", "Vega"]).mean
     array([3.])
     """
-    values = np.asarray(values, dtype=float)
-    values = values.reshape(len(values), -1)
+    values = label_matrix(values)
     star = check_groups(groups, len(values))
     known = ~np.isnan(values)
     n_stars = int(star.max()) + 1

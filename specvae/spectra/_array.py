@@ -9,6 +9,7 @@ import numpy as np
 
 from ..exceptions import SpectrumError
 from ._grid import WavelengthGrid, check_grid_type
+from ._sidecar import open_store
 
 # Rows are read, mapped and handed on in blocks of about this many pixels.
 _BLOCK_PIXELS = 4_194_304
@@ -104,8 +105,6 @@ class SpectraArray:
         ValueError
             If either is damaged, or they do not belong together.
         """
-        from ._sidecar import open_store
-
         store, grid = open_store(path)
         return cls(store, grid=grid)
 

@@ -13,7 +13,8 @@ class NpyStore:
     """Rows of a two-dimensional .npy file, read by position and never mapped into memory.
 
     Positional reads were measured faster than a memory map on a cold disk, and leave nothing of
-    the file in the process. A pickle holds the path alone, so workers open the file themselves.
+    the file in the process. A pickle holds the path and the scales, so workers open the file
+    themselves.
 
     Parameters
     ----------
