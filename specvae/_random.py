@@ -1,10 +1,14 @@
 """Turn scikit-learn's ``random_state`` into independent local generators."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from sklearn.utils import check_random_state
+
+if TYPE_CHECKING:
+    import torch
 
 
 def spawn_seeds(random_state: Any, n_seeds: int) -> list[int]:
@@ -15,4 +19,6 @@ def spawn_seeds(random_state: Any, n_seeds: int) -> list[int]:
 
 def make_generator(seed: int, device: str = "cpu") -> torch.Generator:
     """Return a ``torch.Generator`` on `device`; torch's global state is left alone."""
+    import torch  # here, because a simulation needs seeds and no torch
+
     return torch.Generator(device=device).manual_seed(seed)

@@ -16,6 +16,7 @@ from ._wavelength import (
     doppler_shift,
     vacuum_to_air,
 )
+from ._write import write_spectra
 
 __all__ = [
     "APOGEE_GRID",
@@ -36,4 +37,5 @@ __all__ = [
     "read_spectrum",
     "resample_flux",
     "vacuum_to_air",
+    "write_spectra",
 ]

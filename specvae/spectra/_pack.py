@@ -1,9 +1,7 @@
 """An archive of FITS files into one store that is read row by row."""
 
-import errno
 import hashlib
 import os
-import shutil
 import sys
 import warnings
 from collections.abc import Generator, Sequence
@@ -19,14 +17,9 @@ from .._validation import check_choice
 from ..exceptions import SpectrumReadError
 from ._array import SpectraArray
 from ._grid import WavelengthGrid, check_grid_type
-from ._part import HEADER_BYTES, PartialStore, journal_path, rows_path
+from ._part import JOURNAL_FORMAT, PartialStore, check_space, check_target
 from ._read import _check_paths, _report_refused, _try_onto_grid
-from ._sidecar import Sidecar, meta_columns, plain_meta, sidecar_path, write_sidecar
-
-_JOURNAL_FORMAT = {"format": "specvae-journal", "version": 1}
-
-# Journal and sidecar together, for each file; generous.
-_META_BYTES = 2_048
+from ._sidecar import Sidecar, meta_columns, plain_meta, write_sidecar
 
 # Files handed to the workers at a time: their rows wait in memory until they are written.
 _FILES_PER_WORKER = 16
@@ -146,15 +139,15 @@ def pack_spectra(
     check_choice("dtype", dtype, ("float32", "float16"))
     check_choice("on_error", on_error, ("raise", "warn"))
     paths, store = _check_paths(paths), Path(store)
-    _check_target(store)
-    _check_space(store, len(paths), grid.n_pixels * np.dtype(dtype).itemsize)
+    check_target(store)
+    check_space(store, len(paths), grid.n_pixels * np.dtype(dtype).itemsize)
     part = PartialStore(store, _settings(paths, grid, dtype), grid.n_pixels, np.dtype(dtype))
     try:
         if not store.exists():
             _pack_rest(part, paths, grid, dtype, n_jobs=n_jobs, progress=progress)
             refused = _finish(part, grid, dtype, on_error, n_files=len(paths))
         else:
-            refused = _finish_renamed(part, n_files=len(paths))
+            refused = _refused(part.finish_renamed(n_files=len(paths)))
     finally:
         part.close()
     if refused:
@@ -219,14 +212,25 @@ def _read_row(path: str | Path, grid: WavelengthGrid, dtype: str) -> _Row | str:
     if isinstance(row, str):
         return row
     flux, meta = row
-    scale = None
-    if dtype == "float16":
-        try:
-            scale = half_scale(flux)
-        except SpectrumReadError as error:
-            return str(error)
-        flux = (flux / np.float32(scale)).astype(np.float16)
-    return _Row(flux, scale, plain_meta({"path": str(path), **meta}))
+    try:
+        stored, scale = stored_row(flux, dtype)
+    except SpectrumReadError as error:
+        return str(error)
+    return _Row(stored, scale, plain_meta({"path": str(path), **meta}))
+
+
+def stored_row(flux: np.ndarray, dtype: str) -> tuple[np.ndarray, float | None]:
+    """Return a float32 row as it is stored, and its scale if it has one.
+
+    Raises
+    ------
+    SpectrumReadError
+        If the peak would cost the median its precision in float16.
+    """
+    if dtype != "float16":
+        return flux, None
+    scale = half_scale(flux)
+    return (flux / np.float32(scale)).astype(np.float16), scale
 
 
 def half_scale(flux: np.ndarray) -> float:
@@ -249,7 +253,7 @@ def half_scale(flux: np.ndarray) -> float:
         raise SpectrumReadError(
             f"its largest flux, {peak:.3g}, is {peak / median:.3g} times the median, more than "
             f"the {_MAX_PEAK_MEDIANS:.2g} that float16 can hold together at its precision: "
-            "choose dtype='float32', or set damaged pixels to NaN in the file."
+            "choose dtype='float32', or set damaged pixels to NaN."
         )
     return float(np.float32(max(median, peak / _HALF_MAX, smallest)))
 
@@ -260,7 +264,7 @@ def _finish(
     """Give the store its name, unless files were refused that must not be; return these."""
     entries = list(part.entries())
     packed = [entry for entry in entries if "refused" not in entry]
-    refused = {entry["path"]: entry["refused"] for entry in entries if "refused" in entry}
+    refused = _refused(entries)
     if not packed:
         part.discard()
         _report_refused(refused, n_files=n_files, on_error="raise")
@@ -273,17 +277,7 @@ def _finish(
     return refused
 
 
-def _finish_renamed(part: PartialStore, *, n_files: int) -> dict[str, str]:
-    """Finish a call that was interrupted when the store had its name already."""
-    entries = list(part.entries())
-    if len(entries) != n_files:
-        raise FileExistsError(
-            errno.EEXIST,
-            f"the unfinished store {part.rows_path} would replace an existing one: move that away "
-            f"to go on, or delete {part.rows_path.name} and {part.journal_path.name} to keep it",
-            str(part.store),
-        )
-    part.remove_journal()
+def _refused(entries: list[dict[str, Any]]) -> dict[str, str]:
     return {entry["path"]: entry["refused"] for entry in entries if "refused" in entry}
 
 
@@ -303,42 +297,8 @@ def _settings(paths: list[str | Path], grid: WavelengthGrid, dtype: str) -> dict
     names = "\0".join(os.path.abspath(path) for path in paths)
     digest = hashlib.sha256(os.fsencode(names)).hexdigest()
     return {
-        **_JOURNAL_FORMAT,
+        **JOURNAL_FORMAT,
         "grid": grid.to_dict(),
         "dtype": dtype,
         "paths": f"{len(paths)} files with digest {digest[:16]}",
     }
-
-
-def _check_target(store: Path) -> None:
-    sidecar = sidecar_path(store)
-    if not store.parent.is_dir():
-        raise FileNotFoundError(
-            errno.ENOENT, "the folder for the store does not exist; create it", str(store.parent)
-        )
-    if journal_path(store).exists():
-        return  # what is there belongs to an unfinished call
-    if store.exists():
-        reason = "the store exists; open it with SpectraArray.open, or delete it to pack it anew"
-        raise FileExistsError(errno.EEXIST, reason, str(store))
-    if sidecar.exists():
-        reason = "the store's sidecar would replace this file; choose another name for the store"
-        raise FileExistsError(errno.EEXIST, reason, str(sidecar))
-
-
-def _check_space(store: Path, n_files: int, row_bytes: int) -> None:
-    """Raise if the rest of the store does not fit on the disk."""
-    if store.exists():
-        return
-    part = rows_path(store)
-    done = part.stat().st_size if part.exists() else 0
-    needed = HEADER_BYTES + n_files * (row_bytes + _META_BYTES) - done
-    free = shutil.disk_usage(store.parent).free
-    if needed <= free:
-        return
-    raise OSError(
-        errno.ENOSPC,
-        f"packing {n_files} files needs {1e-9 * needed:.3g} GB more, {1e-9 * free:.3g} GB are free "
-        f"in {store.parent.absolute()}; nothing was written. Free some space, choose another "
-        "folder, or halve the need with dtype='float16'",
-    )

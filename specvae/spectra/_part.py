@@ -1,4 +1,6 @@
-"""A store while it is being written: rows, and a journal with one JSON line for each file.
+"""A store while it is being written: rows, and a journal with one JSON line for each.
+
+A row comes from a file, which may also be refused, or is computed.
 
 The journal speaks of a row only once the row is written, and carries its checksum; now and then
 both are forced to disk and the journal says so. Whatever a crash leaves behind, the rows that the
@@ -10,6 +12,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +28,11 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 HEADER_BYTES = 128
+
+JOURNAL_FORMAT = {"format": "specvae-journal", "version": 1}
+
+# Journal and sidecar together, for each row; generous.
+_META_BYTES = 2_048
 
 # Rows are forced to disk whenever so many bytes have come; so much is checked after a crash.
 _SYNC_BYTES = 67_108_864
@@ -45,13 +53,15 @@ class PartialStore:
         Pixels of a row.
     dtype : dtype
         Of the rows as they are stored.
+    sources : str
+        What the rows come from, in the plural, for messages.
 
     Attributes
     ----------
     n_files : int
-        Files that are dealt with, packed or refused.
+        Files, or other sources, that are dealt with, packed or refused.
     n_rows : int
-        Files that are packed.
+        Those that are packed.
 
     Raises
     ------
@@ -61,8 +71,17 @@ class PartialStore:
         If another process is writing it.
     """
 
-    def __init__(self, store: Path, settings: dict[str, Any], n_pixels: int, dtype: np.dtype):
+    def __init__(
+        self,
+        store: Path,
+        settings: dict[str, Any],
+        n_pixels: int,
+        dtype: np.dtype,
+        *,
+        sources: str = "files",
+    ):
         self.store = store
+        self._sources = sources
         self.rows_path = rows_path(store)
         self.journal_path = journal_path(store)
         self.dtype = dtype.newbyteorder("<")
@@ -84,7 +103,7 @@ class PartialStore:
         self._opened.close()
 
     def append(self, path: str, row: np.ndarray, meta: dict[str, Any], scale: float | None) -> None:
-        """Add a row and its line in the journal.
+        """Add a row and its line in the journal; a computed row has a name for its path.
 
         Raises
         ------
@@ -136,6 +155,28 @@ class PartialStore:
         os.replace(part_of_sidecar, sidecar)
         os.replace(self.rows_path, self.store)
         self.remove_journal()
+
+    def finish_renamed(self, *, n_files: int) -> list[dict[str, Any]]:
+        """Finish a call that was interrupted when the store had its name already.
+
+        Return the lines about files.
+
+        Raises
+        ------
+        FileExistsError
+            If the store is not the one that the journal speaks of.
+        """
+        entries = list(self.entries())
+        if len(entries) != n_files:
+            raise FileExistsError(
+                errno.EEXIST,
+                f"the unfinished store {self.rows_path} would replace an existing one: move that "
+                f"away to go on, or delete {self.rows_path.name} and {self.journal_path.name} to "
+                "keep it",
+                str(self.store),
+            )
+        self.remove_journal()
+        return entries
 
     def remove_journal(self) -> None:
         """Remove the journal of a store that has its final name."""
@@ -224,10 +265,46 @@ class PartialStore:
                 raise
             raise OSError(
                 error.errno,
-                f"the disk of {self.store} is full after {self.n_files} files, {self.n_rows} of "
-                f"them packed ({1e-9 * self.n_rows * self.row_bytes:.3g} GB). Nothing is lost: "
-                "free some space and repeat the same call, which goes on from there",
+                f"the disk of {self.store} is full after {self.n_files} {self._sources}, "
+                f"{self.n_rows} of them packed ({1e-9 * self.n_rows * self.row_bytes:.3g} GB). "
+                "Nothing is lost: free some space and repeat the same call, which goes on from "
+                "there",
             ) from error
+
+
+def check_target(store: Path) -> None:
+    """Raise if the store, or its sidecar, cannot be made or would replace something."""
+    sidecar = sidecar_path(store)
+    if not store.parent.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT, "the folder for the store does not exist; create it", str(store.parent)
+        )
+    if journal_path(store).exists():
+        return  # what is there belongs to an unfinished call
+    if store.exists():
+        reason = "the store exists; open it with SpectraArray.open, or delete it to write it anew"
+        raise FileExistsError(errno.EEXIST, reason, str(store))
+    if sidecar.exists():
+        reason = "the store's sidecar would replace this file; choose another name for the store"
+        raise FileExistsError(errno.EEXIST, reason, str(sidecar))
+
+
+def check_space(store: Path, n_rows: int, row_bytes: int) -> None:
+    """Raise if the rest of the store does not fit on the disk."""
+    if store.exists():
+        return
+    part = rows_path(store)
+    done = part.stat().st_size if part.exists() else 0
+    needed = HEADER_BYTES + n_rows * (row_bytes + _META_BYTES) - done
+    free = shutil.disk_usage(store.parent).free
+    if needed <= free:
+        return
+    raise OSError(
+        errno.ENOSPC,
+        f"a store of {n_rows} spectra needs {1e-9 * needed:.3g} GB more, {1e-9 * free:.3g} GB are "
+        f"free in {store.parent.absolute()}; nothing was written. Free some space, choose another "
+        "folder, or halve the need with dtype='float16'",
+    )
 
 
 def rows_path(store: Path) -> Path:

@@ -190,7 +190,7 @@ def read_meta(path: str | Path) -> pd.DataFrame:
     return meta
 
 
-def plain_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+def plain_meta(meta: Mapping[Any, Any]) -> dict[str, Any]:
     """Return metadata as JSON can hold it: what is not finite is None, a date is ISO text."""
     return {str(name): _plain(value) for name, value in meta.items()}
 
@@ -236,10 +236,13 @@ def _plain(value: Any) -> Any:
 
 def _how_to_find(store: Path, missing: Path) -> str:
     if store.with_name(store.name + ".part").exists():
-        return f"{missing} is not there yet, {store} is half packed: repeat the pack_spectra call."
+        return (
+            f"{missing} is not there yet, {store} is half packed: repeat the pack_spectra call, or "
+            "whichever call began it."
+        )
     return (
         f"{missing} does not exist; a store is a .npy file and the .json of the same name that "
-        "pack_spectra wrote beside it. Open any other .npy file with "
+        "pack_spectra or write_spectra wrote beside it. Open any other .npy file with "
         "SpectraArray(np.load(path, mmap_mode='r'), grid=grid)."
     )
 
