@@ -33,7 +33,7 @@ STARS = {
     "Gl581": ("Gl581_HARPS.2010-09-18T23-42-36.178_s1d_A", "M2", 3248.0, 4.96, -0.20, 2.0),
 }
 RANGES = {2_000: (4000.0, 6800.0), 20_000: (5000.0, 6500.0)}
-# Half an echelle order: the pipeline leaves steps of 20 % where orders meet, 40 to 75 Angstrom apart.
+# Half an echelle order: where orders meet, every 40 to 75 Angstrom, the pipeline leaves steps of 2
 WINDOW_AA = {2_000: 30.0, 20_000: 25.0}
 HIGH_PERCENTILE = 90
 CLAIMS = {("Sun", 2_000, "default"): 0.8, ("HD189733", 2_000, "default"): 0.8}

@@ -17,9 +17,9 @@ import numpy as np
 
 from specvae.simulation import TWIN_GRID, StellarSpectrumSimulator, mixed_design
 from specvae.simulation._base import RestSpectra
-from specvae.simulation._broadening import broaden
 from specvae.simulation._labels import complete_labels
-from specvae.simulation._noise import row_generator
+from specvae.simulation._observing._noise import row_generator
+from specvae.simulation._star._broadening import broaden
 from specvae.spectra import HARPS_GRID
 
 ATLAS_SECONDS = 89.0

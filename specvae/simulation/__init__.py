@@ -1,9 +1,8 @@
 """Spectra whose causes are known: a forward model, its labels, and designs of what to simulate."""
 
-from ._catalogue_design import catalogue_design
 from ._dataset import RedrawnSpectra
-from ._default_lines import default_line_list
-from ._designs import (
+from ._designs._catalogue_design import catalogue_design
+from ._designs._random_designs import (
     TWIN_GRID,
     Design,
     GenerativeDesign,
@@ -14,8 +13,9 @@ from ._designs import (
 )
 from ._grid_simulator import GridSimulator
 from ._labels import LABELS
-from ._line_list import LineList
-from ._read_lines import read_line_list
+from ._lines._default_lines import default_line_list
+from ._lines._line_list import LineList
+from ._lines._read_lines import read_line_list
 from ._result import SimulatedSpectra
 from ._short import simulate_spectra
 from ._simulator import StellarSpectrumSimulator

@@ -1,8 +1,8 @@
-"""What all simulators share: from rest spectra to observed ones, in memory, in a file, in batches."""
+"""What all simulators share: the way from spectra at rest to observed ones."""
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,8 @@ import pandas as pd
 from .._random import spawn_seeds
 from .._validation import check_choice
 from ..spectra import SpectraArray, WavelengthGrid, write_spectra
-from ._labels import complete_labels
-from ._noise import row_generator
-from ._observatory import Observation, Observatory, draw_unknown
+from ._observing._noise import row_generator
+from ._observing._observatory import Observation, Observatory, draw_unknown
 from ._result import SimulatedSpectra
 
 # Streams of random numbers of one row: what nobody knows about it, and its noise.
@@ -43,7 +42,7 @@ class AbstractSimulator(ABC):
 
     @abstractmethod
     def _settings(self) -> dict[str, Any]:
-        """What decides the spectra beside labels and seed, fit for JSON."""
+        """Return what decides the spectra beside labels and seed, fit for JSON."""
 
     def simulate(
         self,

@@ -8,7 +8,7 @@ import numpy as np
 from .._validation import check_number
 from ._base import AbstractSimulator, RestSpectra
 from ._labels import LABELS
-from ._noise import row_generator
+from ._observing._noise import row_generator
 
 # Of the rest spectra held by default.
 _KEPT_BYTES = 1_000_000_000

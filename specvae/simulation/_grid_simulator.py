@@ -16,12 +16,12 @@ from ..spectra import (
     vacuum_to_air,
 )
 from ._base import AbstractSimulator
-from ._broadening import FWHM_PER_SIGMA, broaden, line_spread_sigma_kms
-from ._instrument import Spectrograph, spectrograph
 from ._label_mesh import LabelMesh, label_mesh
 from ._labels import LABELS, STELLAR_LABELS, Label, complete_labels
 from ._library import SpectralLibrary, check_library_flux, check_library_wavelength
+from ._observing._instrument import Spectrograph, spectrograph
 from ._simulator import build_observatory, check_grid, check_unknown
+from ._star._broadening import FWHM_PER_SIGMA, broaden, line_spread_sigma_kms
 
 _MARGIN_KMS = 100.0
 # A library may be this much coarser than the spectrograph before it is refused.

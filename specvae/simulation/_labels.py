@@ -131,8 +131,9 @@ def _named_columns(labels: Any) -> pd.DataFrame:
         scalar = all(np.ndim(value) == 0 for value in labels.values())
         return pd.DataFrame(labels, index=[0] if scalar else None)
     raise TypeError(
-        f"labels must be a DataFrame with columns such as teff_k, logg_dex and mh_dex, or a "
-        f"dictionary of them; got {type(labels).__name__}, which does not say what its numbers mean."
+        "labels must be a DataFrame with columns such as teff_k, logg_dex and mh_dex, or a "
+        f"dictionary of them; got {type(labels).__name__}, which does not say what its numbers "
+        "mean."
     )
 
 

@@ -10,7 +10,7 @@ from scipy.integrate import trapezoid
 from ..exceptions import GridMismatchError
 from ..spectra import SPEED_OF_LIGHT_KMS, air_to_vacuum, vacuum_to_air
 from ._axis import VelocityAxis
-from ._star import HC_ERG_AA, V_ZERO_FLUX
+from ._star._model import HC_ERG_AA, V_ZERO_FLUX
 
 _V_BAND_AA = (5400.0, 5500.0)
 # More than the difference of the refractive index of air from 1.

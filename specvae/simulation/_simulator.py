@@ -12,13 +12,13 @@ from ..exceptions import GridMismatchError
 from ..spectra import SPEED_OF_LIGHT_KMS, WavelengthGrid, doppler_factor
 from ._axis import VelocityAxis
 from ._base import AbstractSimulator
-from ._broadening import broaden
-from ._default_lines import default_line_list
-from ._instrument import Spectrograph, spectrograph
 from ._labels import STELLAR_LABELS, complete_labels
-from ._line_list import LineList
-from ._observatory import UNKNOWN_FACTORS, Observatory
-from ._star import StarModel
+from ._lines._default_lines import default_line_list
+from ._lines._line_list import LineList
+from ._observing._instrument import Spectrograph, spectrograph
+from ._observing._observatory import UNKNOWN_FACTORS, Observatory
+from ._star._broadening import broaden
+from ._star._model import StarModel
 
 # Stars may move so fast, by their label, the Earth and what a data set adds.
 _LARGEST_VELOCITY_KMS = 1200.0
@@ -227,7 +227,7 @@ def check_unknown(unknown: Iterable[str]) -> tuple[str, ...]:
 
 
 def _digest(lines: LineList) -> str:
-    """A short name for the content of a list."""
+    """Return a short name for the content of a list."""
     digest = hashlib.sha256("\n".join(lines.species).encode())
     for column in (lines.wavelength_aa, lines.excitation_ev, lines.log_gf, lines.damping):
         digest.update(np.ascontiguousarray(column).tobytes())

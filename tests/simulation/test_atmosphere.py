@@ -1,15 +1,16 @@
 import numpy as np
 import pytest
 
-from specvae.simulation._atmosphere import (
+from specvae.simulation._star._atmosphere import (
     DONORS,
     Layer,
     _reference_opacity,
     solve_photosphere,
+    temperature_at,
     temperature_k,
 )
-from specvae.simulation._opacity import continuous_opacity
-from specvae.simulation._star import abundances_of
+from specvae.simulation._star._model import abundances_of
+from specvae.simulation._star._opacity import continuous_opacity
 
 
 def photosphere(teff_k=5772.0, logg_dex=4.44, mh_dex=0.0):
@@ -18,11 +19,11 @@ def photosphere(teff_k=5772.0, logg_dex=4.44, mh_dex=0.0):
 
 def test_temperature_is_that_of_the_sun():
     # Krishna Swamy's relation: 4,630 K on top; Holweger & Mueller have 6,390 K at 1 (5000 A).
-    assert temperature_k(5772.0, 0.0) == pytest.approx(4626.0, abs=5.0)
-    assert temperature_k(5772.0, 0.312) == pytest.approx(5772.0, rel=0.003)
+    assert temperature_at(5772.0, 0.0) == pytest.approx(4626.0, abs=5.0)
+    assert temperature_at(5772.0, 0.312) == pytest.approx(5772.0, rel=0.003)
     depth = np.array([0.1, 1.0])
     np.testing.assert_allclose(
-        temperature_k(5772.0, depth), [temperature_k(5772.0, float(x)) for x in depth]
+        temperature_k(5772.0, depth), [temperature_at(5772.0, float(x)) for x in depth]
     )
 
 

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from specvae.simulation._atoms import (
+from specvae.simulation._labels import ABUNDANCE_LABELS
+from specvae.simulation._lines._atoms import (
     ELEMENTS,
     ionisation_energy_ev,
     ionisation_fractions,
     log10_partition,
     saha_log10_ratio,
 )
-from specvae.simulation._labels import ABUNDANCE_LABELS
 
 # Rounded; at 5040 K tables agree to some percent.
 PARTITION_AT_5040_K = {

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from specvae.simulation._broadening import (
+from specvae.simulation._star._broadening import (
     broaden,
     line_spread_sigma_kms,
     macroturbulence_kernel,

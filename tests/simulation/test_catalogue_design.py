@@ -3,13 +3,13 @@ import pandas as pd
 import pytest
 
 from specvae.exceptions import DataQualityWarning
-from specvae.simulation._catalogue_design import (
+from specvae.simulation._designs._catalogue_design import (
     _draw_airmass,
     _draw_counts,
     _draw_normal,
     catalogue_design,
 )
-from specvae.simulation._designs import STAR_LABELS
+from specvae.simulation._designs._random_designs import STAR_LABELS
 from specvae.simulation._labels import LABELS, complete_labels
 
 

@@ -180,7 +180,7 @@ def test_a_rotating_line_is_as_wide_as_the_velocity_says():
 
 
 def test_molecules_rise_in_cool_stars():
-    from specvae.simulation._molecular_bands import molecular_lines
+    from specvae.simulation._lines._molecular_bands import molecular_lines
 
     table = molecular_lines()
     for species, low_aa, high_aa, hot_k, cool_k in (

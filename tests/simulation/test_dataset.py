@@ -10,7 +10,7 @@ from specvae.simulation import _dataset as dataset_module
 from specvae.simulation._axis import VelocityAxis
 from specvae.simulation._base import AbstractSimulator
 from specvae.simulation._labels import STELLAR_LABELS, complete_labels
-from specvae.simulation._observatory import Observatory
+from specvae.simulation._observing._observatory import Observatory
 from specvae.spectra import SPEED_OF_LIGHT_KMS, WavelengthGrid, doppler_factor
 
 GRID = WavelengthGrid(5000.0, 0.04, 1500)

@@ -1,8 +1,8 @@
 import numpy as np
 
-from specvae.simulation._default_lines import default_line_list, read_famous_lines
-from specvae.simulation._line_list import LineList
-from specvae.simulation._species import MOLECULES
+from specvae.simulation._lines._default_lines import default_line_list, read_famous_lines
+from specvae.simulation._lines._line_list import LineList
+from specvae.simulation._lines._species import MOLECULES
 
 
 def test_about_five_thousand_lines_in_order():

@@ -2,7 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from specvae.simulation._designs import TWIN_GRID, generative_design, mixed_design, twin_design
+from specvae.simulation._designs._random_designs import (
+    TWIN_GRID,
+    generative_design,
+    mixed_design,
+    twin_design,
+)
 from specvae.simulation._labels import ABUNDANCE_LABELS, LABELS, complete_labels
 from specvae.spectra import APOGEE_GRID
 

@@ -15,7 +15,7 @@ MASKS = Path(__file__).parents[2].parent / "shared/data/lines"
 @pytest.fixture(scope="module")
 def lines():
     """The table as the package reads it."""
-    path = files("specvae") / "simulation" / "data" / "famous_lines.csv"
+    path = files("specvae") / "simulation" / "_lines" / "data" / "famous_lines.csv"
     with path.open(encoding="utf-8") as file:
         return pd.read_csv(file, comment="#", keep_default_na=False)
 

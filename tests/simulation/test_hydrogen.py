@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from specvae.simulation._atmosphere import Layer
-from specvae.simulation._hydrogen import (
+from specvae.simulation._star._atmosphere import Layer
+from specvae.simulation._star._hydrogen import (
     air_wavelength_aa,
     collision_width,
     hydrogen_lines,

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from specvae.simulation._instrument import APOGEE, HARPS, spectrograph
+from specvae.simulation._observing._instrument import APOGEE, HARPS, spectrograph
 from specvae.spectra import APOGEE_GRID, HARPS_GRID, HARPS_MISSING, doppler_shift
 
 

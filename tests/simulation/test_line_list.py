@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from specvae.simulation._line_list import LineList
+from specvae.simulation._lines._line_list import LineList
 from specvae.spectra import air_to_vacuum
 
 TABLE = pd.DataFrame(

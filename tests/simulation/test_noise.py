@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from specvae.simulation._noise import (
+from specvae.simulation._observing._noise import (
     SMALL_VARIANCE_E2,
     DetectorNoise,
     Order,

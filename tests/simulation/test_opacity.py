@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from specvae.simulation._opacity import continuous_opacity
+from specvae.simulation._star._opacity import continuous_opacity
 
 MASS_G = 2.3e-24
 

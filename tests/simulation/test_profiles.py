@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import voigt_profile
 
-from specvae.simulation._profiles import CUTOFF, sum_voigt_profiles
+from specvae.simulation._star._profiles import CUTOFF, sum_voigt_profiles
 
 
 def direct(n_pixels, centre, area, doppler, damping):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from specvae.exceptions import DataQualityWarning
-from specvae.simulation._read_lines import read_line_list
+from specvae.simulation._lines._read_lines import read_line_list
 
 # Made up after the formats of VALD3, not taken from it.
 STELLAR_LONG = """\

@@ -259,7 +259,7 @@ def test_bad_arguments_are_named(arguments, error, message):
 def test_a_line_list_for_other_wavelengths_is_refused():
     table = {"species": ["Fe 1"], "wavelength_aa": [16_000.0], "excitation_ev": [5.0]}
     lines = LineList.from_table({**table, "log_gf": [0.0]})
-    with pytest.raises(GridMismatchError, match="no line of line_list reaches .* 16000.0"):
+    with pytest.raises(GridMismatchError, match=r"no line of line_list reaches .* 16000\.0"):
         StellarSpectrumSimulator(GRID, lines)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from specvae.simulation._sky import (
+from specvae.simulation._observing._sky import (
     _moonlight_nanolambert,
     _v_photons,
     extinction_mag,

@@ -1,6 +1,6 @@
 import pytest
 
-from specvae.simulation._species import MOLECULES, parse_species, split_species
+from specvae.simulation._lines._species import MOLECULES, parse_species, split_species
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from specvae.simulation._tellurics import TelluricModel, _oxygen, _windows, telluric_lines
+from specvae.simulation._observing._tellurics import (
+    TelluricModel,
+    _oxygen,
+    _windows,
+    telluric_lines,
+)
 from specvae.spectra import SPEED_OF_LIGHT_KMS, air_to_vacuum, doppler_factor, read_spectrum
 
 SHARED_DATA = Path(__file__).parents[2].parent / "shared/data"

@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from specvae.simulation import _weak_lines
-from specvae.simulation._atoms import ionisation_energy_ev
-from specvae.simulation._line_list import LineList
-from specvae.simulation._species import split_species
-from specvae.simulation._weak_lines import draw_weak_lines
+from specvae.simulation._lines import _weak_lines
+from specvae.simulation._lines._atoms import ionisation_energy_ev
+from specvae.simulation._lines._line_list import LineList
+from specvae.simulation._lines._species import split_species
+from specvae.simulation._lines._weak_lines import draw_weak_lines
 
 # Lines of the Sun: species, wavelength, lower level in eV, log gf, equivalent width in mA; all
 # rounded from what several line lists and atlases give.
@@ -141,7 +141,7 @@ def test_every_process_draws_the_same_lines(drawn):
     before = np.random.get_state()[1].copy()
     code = (
         "import numpy as np, pandas as pd\n"
-        "from specvae.simulation._weak_lines import draw_weak_lines\n"
+        "from specvae.simulation._lines._weak_lines import draw_weak_lines\n"
         "table = draw_weak_lines(np.array([5000.0]))\n"
         "print(pd.util.hash_pandas_object(table).sum())\n"
     )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..spectra import vacuum_to_air
+from ...spectra import vacuum_to_air
 
 KELVIN_PER_CM = 1.438777
 CM_PER_EV = 8065.544

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 from sklearn.utils import check_random_state
 
-from ..spectra import SPEED_OF_LIGHT_KMS
+from ...spectra import SPEED_OF_LIGHT_KMS
 from ._atoms import ELEMENTS, ionisation_energy_ev, ionisation_fractions, log10_partition
 from ._species import split_species
 

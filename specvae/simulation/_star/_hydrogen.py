@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammaln, hyp2f1
 
-from ..spectra import vacuum_to_air
+from ...spectra import vacuum_to_air
 from ._atmosphere import BOLTZMANN_ERG_K, Layer
 from ._opacity import IONISATION_ENERGY_EV
 
@@ -130,7 +130,7 @@ def _self_broadening_aa(line: HydrogenLine, layer: Layer) -> float:
     if line.lower != 2 or line.upper not in _SELF_BROADENING:
         return 0.0
     cross_section, exponent = _SELF_BROADENING[line.upper]
-    per_atom = collision_width(cross_section, exponent, layer.temperature_k, 0.504)
+    per_atom = float(collision_width(cross_section, exponent, layer.temperature_k, 0.504))
     atoms = layer.nuclei_per_cm3 * layer.neutral
     return per_atom * atoms * (line.vacuum_aa * 1e-8) ** 2 / (2.0 * np.pi * 2.998e10) * 1e8
 

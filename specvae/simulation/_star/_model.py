@@ -5,7 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..spectra import SPEED_OF_LIGHT_KMS, vacuum_to_air
+from ...spectra import SPEED_OF_LIGHT_KMS
+from .._axis import VelocityAxis, ramp
+from .._lines._atoms import ELEMENTS, ionisation_energy_ev
+from .._lines._line_list import LineList
+from .._lines._species import MOLECULES
 from ._absorbers import Absorbers, Damping
 from ._atmosphere import (
     BOLTZMANN_ERG_K,
@@ -17,13 +21,9 @@ from ._atmosphere import (
     solve_photosphere,
     temperature_k,
 )
-from ._atoms import ELEMENTS, ionisation_energy_ev
-from ._axis import VelocityAxis, ramp
-from ._hydrogen import HydrogenLine, hydrogen_lines, hydrogen_profile
-from ._line_list import LineList
+from ._hydrogen import HydrogenLine, air_wavelength_aa, hydrogen_lines, hydrogen_profile
 from ._opacity import continuous_opacity
 from ._profiles import CUTOFF, sum_voigt_profiles
-from ._species import MOLECULES
 
 # pi e**2 / (m c) in cm2 Angstrom for a wavelength of one Angstrom.
 _AREA_PER_F = 8.8528e-21
@@ -78,7 +78,7 @@ class StarModel:
             self._damping = _damping(lines, self._absorbers, of_species)
         low_aa, high_aa = axis.start_aa - 400.0, axis.end_aa + 400.0
         self._hydrogen = [
-            (line, vacuum_to_air(line.vacuum_aa) if axis.medium == "air" else line.vacuum_aa)
+            (line, air_wavelength_aa(line) if axis.medium == "air" else line.vacuum_aa)
             for line in hydrogen_lines(max(low_aa, 3000.0), high_aa)
         ]
 
@@ -99,7 +99,7 @@ class StarModel:
         depth = ramp(continuum.depth, _NODE_PIXELS, n_pixels)
         depth /= eta.astype(np.float32) + np.float32(1.0)
         exponent = ramp(_HC_PER_K / continuum.wavelength_aa, _NODE_PIXELS, n_pixels)
-        exponent /= temperature_k(np.float32(labels["teff_k"]), depth)
+        exponent /= temperature_k(float(labels["teff_k"]), depth)
         flux = ramp(continuum.scale, _NODE_PIXELS, n_pixels)
         flux /= np.expm1(exponent, out=exponent)
         return flux

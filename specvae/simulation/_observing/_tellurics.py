@@ -7,8 +7,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import voigt_profile
 
-from .._validation import check_choice, check_number
-from ..spectra import SPEED_OF_LIGHT_KMS, air_to_vacuum, vacuum_to_air
+from ..._validation import check_choice, check_number
+from ...spectra import SPEED_OF_LIGHT_KMS, air_to_vacuum, vacuum_to_air
 
 # Column of air above La Silla: 770 hPa over the weight of a molecule, molecules/cm2 (rounded).
 _AIR_COLUMN_CM2 = 1.63e25

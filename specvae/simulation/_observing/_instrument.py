@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._validation import check_choice, check_number
+from ..._validation import check_choice, check_number
 
 
 class Blaze(NamedTuple):

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._lines._atoms import ELEMENTS, ionisation_energy_ev, log10_partition, saha_log10_ratio
+from .._lines._molecular_bands import CM_PER_EV, KELVIN_PER_CM, TIO_X_CM, molecular_lines
+from .._lines._species import MOLECULES
 from ._atmosphere import BOLTZMANN_ERG_K, Layer
-from ._atoms import ELEMENTS, ionisation_energy_ev, log10_partition, saha_log10_ratio
-from ._molecular_bands import CM_PER_EV, KELVIN_PER_CM, TIO_X_CM, molecular_lines
-from ._species import MOLECULES
 
 __all__ = [
     "MOLECULES",

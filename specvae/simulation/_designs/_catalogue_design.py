@@ -8,10 +8,10 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 from sklearn.utils import check_random_state
 
-from .._validation import check_number
-from ..exceptions import DataQualityWarning
-from ._designs import STAR_LABELS, Design
-from ._labels import LABELS
+from ..._validation import check_number
+from ...exceptions import DataQualityWarning
+from .._labels import LABELS
+from ._random_designs import STAR_LABELS, Design
 
 _REQUIRED = ("teff_k", "logg_dex", "mh_dex")
 _ALPHA = ("o_fe_dex", "mg_fe_dex", "si_fe_dex", "ca_fe_dex", "ti_fe_dex")

@@ -83,7 +83,7 @@ def log10_partition(
 
 def saha_log10_ratio(
     temperature_k: np.ndarray | float,
-    ionisation_ev: float,
+    ionisation_ev: np.ndarray | float,
     log10_partition_ratio: np.ndarray | float,
 ) -> np.ndarray | float:
     """Decimal logarithm of N1/N0 times the electron pressure in dyn/cm2.

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ._labels import LABELS
+from .._labels import LABELS
 
 Range = tuple[float, float]
 Given = float | Sequence[float]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._validation import check_number
+from ..._validation import check_number
 
 # La Silla, Angstrom and mag per airmass: measured by Tueg (1977, The Messenger 11, 7), from the ESO
 # Users Manual of 1993; here at fewer wavelengths, between which it is linear to 0.01 mag.

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from .._lines._atoms import ELEMENTS, log10_partition, saha_log10_ratio
+from .._lines._species import MOLECULES, split_species
 from ._atmosphere import BOLTZMANN_ERG_K, Layer
-from ._atoms import ELEMENTS, log10_partition, saha_log10_ratio
 from ._hydrogen import collision_width
 from ._molecules import (
     log10_molecular_partition,
     molecular_densities,
     molecular_mass_u,
 )
-from ._species import MOLECULES, split_species
 
 _TABLE_K = np.arange(2000.0, 16_001.0, 250.0)
 

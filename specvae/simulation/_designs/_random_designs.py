@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from .._validation import check_number
-from ..spectra import WavelengthGrid
-from ._labels import ABUNDANCE_LABELS, STELLAR_LABELS
+from ..._validation import check_number
+from ...spectra import WavelengthGrid
+from .._labels import ABUNDANCE_LABELS, STELLAR_LABELS
 from ._ranges import Given, Range, check_known, check_ranges, draw_uniform, merge_ranges
 
 # A star keeps these; the circumstances of the observation change from spectrum to spectrum.

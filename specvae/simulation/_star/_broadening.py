@@ -78,7 +78,7 @@ def broaden(
 
 
 def line_spread_sigma_kms(resolving_power: float, speed_of_light_kms: float) -> float:
-    """Standard deviation of a Gaussian line spread with R = wavelength / FWHM."""
+    """Return the standard deviation of a Gaussian with R = wavelength / FWHM."""
     return speed_of_light_kms / (resolving_power * FWHM_PER_SIGMA)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._atoms import ionisation_energy_ev, log10_partition
+from .._lines._atoms import ionisation_energy_ev, log10_partition
 from ._opacity import continuous_opacity
 
 BOLTZMANN_ERG_K = 1.380649e-16
@@ -50,24 +50,27 @@ class Photosphere(NamedTuple):
     continuum: Layer
 
 
-def temperature_k(teff_k: float, depth: np.ndarray | float) -> np.ndarray | float:
-    """Temperature at an optical depth, Krishna Swamy 1966 (ApJ 145, 174), fitted to the Sun.
+def temperature_k(teff_k: float, depth: np.ndarray) -> np.ndarray:
+    """Temperature at optical depths, Krishna Swamy 1966 (ApJ 145, 174), fitted to the Sun.
 
     T**4 = 3/4 Teff**4 (tau + 1.39 - 0.815 exp(-2.54 tau) - 0.025 exp(-30 tau)).
     """
-    if isinstance(depth, float):
-        fourth = depth + 1.39 - 0.815 * math.exp(-2.54 * depth) - 0.025 * math.exp(-30.0 * depth)
-    else:
-        fourth = depth + 1.39 - 0.815 * np.exp(-2.54 * depth) - 0.025 * np.exp(-30.0 * depth)
+    fourth = depth + 1.39 - 0.815 * np.exp(-2.54 * depth) - 0.025 * np.exp(-30.0 * depth)
+    return teff_k * (0.75 * fourth) ** 0.25
+
+
+def temperature_at(teff_k: float, depth: float) -> float:
+    """`temperature_k` at one depth, ten times as fast."""
+    fourth = depth + 1.39 - 0.815 * math.exp(-2.54 * depth) - 0.025 * math.exp(-30.0 * depth)
     return teff_k * (0.75 * fourth) ** 0.25
 
 
 def hydrogen_depth(teff_k: float) -> float:
     """Optical depth that stands for the photosphere in the lines of hydrogen.
 
-    They need 10 eV and form deep, at 0.4, in the Sun; where hydrogen is excited more they are strong
-    over tens of Angstrom and form further out, at 0.15 from 9,000 K on. Chosen so that H-gamma
-    has about the equivalent width of the Sun, 2.9 Angstrom, and of Vega, 14.
+    They need 10 eV and form deep, at 0.4, in the Sun; where hydrogen is excited more they are
+    strong over tens of Angstrom and form further out, at 0.15 from 9,000 K on. Chosen by the
+    equivalent widths of H-gamma: 2.7 Angstrom in the Sun (measured 2.9), 17 in Vega (14).
     """
     share = min(max((teff_k - 6000.0) / 3000.0, 0.0), 1.0)
     return 0.4 * (0.15 / 0.4) ** share
@@ -92,7 +95,7 @@ def solve_photosphere(
 
     def gain(depth: float, pressure: float) -> float:
         """Pressure gained for a unit of ln tau."""
-        layer = solve_layer(temperature_k(teff_k, depth), pressure, donors)
+        layer = solve_layer(temperature_at(teff_k, depth), pressure, donors)
         return gravity * depth * _MASS_PER_HYDROGEN_G / _reference_opacity(layer)
 
     # At the top kappa goes about with the pressure, so P = sqrt(2 tau g / (kappa / P)).
@@ -115,7 +118,7 @@ def solve_photosphere(
             depth *= ratio
             second = gain(depth, predicted) / predicted
             pressure *= math.exp(step * 0.5 * (first + second))
-        layers.append(solve_layer(temperature_k(teff_k, target), pressure, donors))
+        layers.append(solve_layer(temperature_at(teff_k, target), pressure, donors))
     return Photosphere(*layers)
 
 
@@ -218,7 +221,7 @@ _TABLE_FROM_K, _TABLE_STEP_K = 1500.0, 100.0
 
 @cache
 def _reference_table() -> tuple[list[float], list[float]]:
-    """ln of the opacity of H at 5000 Angstrom, and of that of H- for a unit of electron pressure."""
+    """Ln of the opacity of H at 5000 Angstrom, and of H- for a unit of electron pressure."""
     at = np.array([REFERENCE_AA])
     hydrogen, h_minus = [], []
     for temperature in np.arange(_TABLE_FROM_K, 18_000.0, _TABLE_STEP_K):

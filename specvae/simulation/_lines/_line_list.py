@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..spectra import air_to_vacuum, vacuum_to_air
+from ...spectra import air_to_vacuum, vacuum_to_air
 from ._species import parse_species
 
 REQUIRED_COLUMNS = ("species", "wavelength_aa", "excitation_ev", "log_gf")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ..exceptions import DataQualityWarning
+from ...exceptions import DataQualityWarning
 from ._line_list import LineList
 from ._species import parse_species
 

@@ -1,0 +1,1 @@
+"""Designs: which labels to simulate."""

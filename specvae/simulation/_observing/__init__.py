@@ -1,0 +1,1 @@
+"""Atmosphere, telescope, spectrograph and detector."""

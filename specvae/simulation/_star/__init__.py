@@ -1,0 +1,1 @@
+"""A star at rest: photosphere, opacity, lines, broadening."""
