@@ -35,6 +35,11 @@ def test_first_pipeline_runs():
     assert scores.shape == (2,) and np.isfinite(scores).all()
 
 
+def test_first_simulation_runs(capsys):
+    exec(python_blocks(ROOT / "docs/simulation.md")[0], {})
+    assert capsys.readouterr().out.startswith("(20, 4000) (20, 4000) ['teff_k'")
+
+
 def test_make_targets_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", (ROOT / "README.md").read_text(), flags=re.MULTILINE):

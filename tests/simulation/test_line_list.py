@@ -67,10 +67,10 @@ def test_within_holds_both_ends():
         lines.within(2.0, 1.0)
 
 
-def test_without_hydrogen():
+def test_select_keeps_some_lines():
     hydrogen = TABLE.iloc[:1].assign(species="H I", wavelength_aa=6562.8)
     lines = LineList.from_table(pd.concat([TABLE, hydrogen], ignore_index=True))
-    assert lines.without_hydrogen().species.tolist() == ["Ca 2", "Na 1", "Fe 1"]
+    assert lines.select(lines.species != "H 1").species.tolist() == ["Ca 2", "Na 1", "Fe 1"]
 
 
 def test_to_medium_there_and_back():

@@ -89,16 +89,24 @@ class LineList:
             raise ValueError(f"low_aa={low_aa:g} must not exceed high_aa={high_aa:g}.")
         start = np.searchsorted(self.wavelength_aa, low_aa, side="left")
         stop = np.searchsorted(self.wavelength_aa, high_aa, side="right")
-        return self._take(slice(start, stop))
+        return self.select(slice(start, stop))
 
-    def without_hydrogen(self) -> "LineList":
-        """Return the list without lines of hydrogen, whose profiles need more than a line list.
+    def select(self, lines: Any) -> "LineList":
+        """Return some of the lines, in the order of the wavelengths.
+
+        Parameters
+        ----------
+        lines : ndarray of bool, shape (n_lines,), or slice
+            Which; ``line_list.name != "drawn"``, say, for those that are not invented.
 
         Returns
         -------
         lines : LineList
         """
-        return self._take(self.species != "H 1")
+        columns = {
+            name: getattr(self, name)[lines] for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
+        }
+        return LineList(**columns, medium=self.medium)
 
     def to_medium(self, medium: str) -> "LineList":
         """Return the list with wavelengths in air or in vacuum.
@@ -239,12 +247,6 @@ class LineList:
             "name": np.array(names.astype(object).where(names.notna(), ""), dtype=str),
         }
         return _sorted(columns, medium)
-
-    def _take(self, lines: Any) -> "LineList":
-        columns = {
-            name: getattr(self, name)[lines] for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
-        }
-        return LineList(**columns, medium=self.medium)
 
 
 def _sorted(columns: dict[str, np.ndarray], medium: str) -> LineList:

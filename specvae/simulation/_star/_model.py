@@ -64,7 +64,7 @@ class StarModel:
     def __init__(self, axis: VelocityAxis, line_list: LineList):
         self.axis = axis
         lines = line_list.within(axis.start_aa - _MARGIN_AA, axis.end_aa + _MARGIN_AA)
-        lines = lines.without_hydrogen()
+        lines = lines.select(lines.species != "H 1")
         self.n_lines = len(lines)
         species, of_species = np.unique(lines.species, return_inverse=True)
         self._absorbers = Absorbers(tuple(species)) if len(species) else None
