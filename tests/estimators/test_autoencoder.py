@@ -270,11 +270,11 @@ def test_warm_start_goes_on_from_the_weights(flux):
 def test_partial_fit_learns_chunk_by_chunk(flux):
     autoencoder = make_autoencoder(learning_rate=1e-3, batch_size=8)
     errors = []
-    for _ in range(8):
+    for _ in range(24):
         for chunk in (flux[:30], flux[30:]):
             autoencoder.partial_fit(chunk)
         errors.append(-autoencoder.score(flux))
-    assert autoencoder.n_iter_ == 16
+    assert autoencoder.n_iter_ == 48
     assert errors[-1] < 0.8 * errors[0]
     # A fit before ends at a learning rate of zero, which must not be taken over.
     fitted = make_autoencoder().fit(flux)
@@ -285,7 +285,7 @@ def test_partial_fit_learns_chunk_by_chunk(flux):
     # Adam goes on from its moments; without them every call would start with full steps.
     again = pickle.loads(pickle.dumps(autoencoder))
     steps = [state["step"] for state in again.net_.moments_["state"].values()]
-    assert steps and all(step == 16 * 4 for step in steps)
+    assert steps and all(step == 48 * 4 for step in steps)
 
 
 def test_warm_start_never_loses_the_best_weights(flux):
