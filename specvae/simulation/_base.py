@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .._random import spawn_seeds
-from .._validation import check_choice
+from .._validation import check_choice, check_number
 from ..spectra import SpectraArray, WavelengthGrid, write_spectra
 from ._observing._noise import row_generator
 from ._observing._observatory import Observation, Observatory, draw_unknown
@@ -178,6 +178,7 @@ class AbstractSimulator(ABC):
             )
         # An integer is itself the seed, so that it can be written down with a store.
         if isinstance(random_state, int | np.integer):
+            check_number("random_state", random_state, minimum=0, integer=True)
             return labels, groups, int(random_state)
         return labels, groups, spawn_seeds(random_state, 1)[0]
 
@@ -194,7 +195,7 @@ class AbstractSimulator(ABC):
         visit: int = 0,
         extra_rv_kms: float = 0.0,
     ) -> Observation:
-        causes = dict(zip(labels.columns, labels.to_numpy()[row], strict=True))
+        causes = dict(zip(labels.columns, labels.iloc[row], strict=True))
         causes["rv_kms"] += extra_rv_kms
         generator = row_generator(seed, row, _NOISE_STREAM + visit)
         return self._observatory.observe(

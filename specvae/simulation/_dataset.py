@@ -1,6 +1,6 @@
 """Simulated spectra that are drawn anew each time they are looked at."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,9 @@ class RedrawnSpectra:
     label_names : sequence of str, optional
         Labels of an item, in order. By default the columns of `labels`, and ``rv_kms`` after them
         if it is not among them.
+    transform : callable, optional
+        Applied to the flux of the rows that are fetched together, (n, n_pixels), before they are
+        handed out: ``pipeline[:-1].transform``, say, so that they are normalised as others are.
     n_kept : int, optional
         Rest spectra held in memory, those used last; about 1 GB of them by default.
 
@@ -89,6 +92,7 @@ class RedrawnSpectra:
         *,
         max_rv_kms: float = 100.0,
         label_names: Sequence[str] | None = None,
+        transform: Callable[[np.ndarray], np.ndarray] | None = None,
         n_kept: int | None = None,
     ):
         if not isinstance(simulator, AbstractSimulator):
@@ -102,6 +106,7 @@ class RedrawnSpectra:
         check_number("n_kept", n_kept, minimum=1, integer=True)
         self._simulator = simulator
         self._n_kept = n_kept
+        self._transform = transform
         self._labels, _, self._seed = simulator._prepare(labels, None, random_state)
         _check_velocities(self._labels["rv_kms"].to_numpy(), max_rv_kms)
         self._max_rv_kms = max_rv_kms
@@ -130,7 +135,10 @@ class RedrawnSpectra:
         # Star by star, so that each rest spectrum is fetched once however few are kept.
         for i in np.argsort(self._stars.star_of_row[chosen], kind="stable"):
             items[i] = self._draw(chosen[i], visits[i])
-        return items
+        if self._transform is None or not items:
+            return items
+        flux = np.asarray(self._transform(np.stack([one for one, _ in items])), dtype=np.float32)
+        return [(one, labels) for one, (_, labels) in zip(flux, items, strict=True)]
 
     def set_epoch(self, epoch: int) -> None:
         """Make every fetch of a row its visit number `epoch`; from then on none are counted.

@@ -77,7 +77,8 @@ class GridSimulator(AbstractSimulator):
     Raises
     ------
     GridMismatchError
-        If the library or the instrument does not reach the grid.
+        If the library or the instrument does not reach the grid, or it goes with an atmosphere
+        beyond 3100 to 25,000 Angstrom, where the extinction is not known.
     ValueError
         If shapes disagree, models repeat or are missing labels, the library is coarser than the
         spectra by more than 5 %, or a word or number is out of its range.

@@ -63,6 +63,9 @@ ABUNDANCE_LABELS = tuple(name for name in LABELS if name.endswith("_fe_dex"))
 
 DEFAULT_SNR = 100.0
 
+# What spelling alone would take for an abundance of an element.
+_OTHER_WORDS = dict.fromkeys(("feh_dex", "feh", "fe_h", "fe_h_dex", "m_h"), "mh_dex")
+
 
 def complete_labels(labels: Any, *, limits: Mapping[str, Label] = LABELS) -> pd.DataFrame:
     """Return all labels of the model as float64 columns, defaults filled in; check the limits.
@@ -88,7 +91,7 @@ def complete_labels(labels: Any, *, limits: Mapping[str, Label] = LABELS) -> pd.
         elif label.default is None:
             raise ValueError(
                 f"labels lacks the column {name!r} ({label.meaning}); it has "
-                f"{', '.join(map(str, given.columns))}."
+                f"{', '.join(map(str, given.columns)) or 'none'}."
             )
         else:
             columns[name] = np.full(len(given), label.default)
@@ -140,7 +143,9 @@ def _named_columns(labels: Any) -> pd.DataFrame:
 def _check_names(names: Any, limits: Mapping[str, Label]) -> None:
     for name in names:
         if name not in limits:
-            close = difflib.get_close_matches(str(name), limits, n=1, cutoff=0.5)
+            close = [_OTHER_WORDS.get(str(name).lower(), "")]
+            if close[0] not in limits:
+                close = difflib.get_close_matches(str(name), limits, n=1, cutoff=0.5)
             hint = f"; did you mean {close[0]!r}?" if close else "."
             raise ValueError(
                 f"labels has the unknown column {name!r}{hint} Known: {', '.join(limits)}."

@@ -17,6 +17,7 @@ from ._lines._default_lines import default_line_list
 from ._lines._line_list import LineList
 from ._observing._instrument import Spectrograph, spectrograph
 from ._observing._observatory import UNKNOWN_FACTORS, Observatory
+from ._observing._sky import EXTINCTION_AA
 from ._star._broadening import broaden
 from ._star._model import StarModel
 
@@ -59,7 +60,8 @@ class StellarSpectrumSimulator(AbstractSimulator):
     Raises
     ------
     GridMismatchError
-        If the instrument or the line list does not reach the grid.
+        If the instrument or the line list does not reach the grid, or it goes with an atmosphere
+        beyond 3100 to 25,000 Angstrom, where the extinction is not known.
     ValueError
         If a word is unknown or a number out of its range.
     TypeError
@@ -167,7 +169,7 @@ def build_observatory(
     Raises
     ------
     GridMismatchError
-        If the instrument sees no pixel of the grid.
+        If the instrument sees no pixel of the grid, or one where the extinction is not known.
     ValueError
         If the resolving power is not positive.
     """
@@ -189,12 +191,19 @@ def build_observatory(
     observatory = Observatory(
         grid, axis, instrument, atmosphere=atmosphere, resolving_power=resolving_power
     )
-    if not observatory.sees_grid:
+    if observatory.recorded_aa is None:
         seen = observatory.instrument
         raise GridMismatchError(
             f"instrument {seen.name} records {seen.first_aa:g} to {seen.last_aa:g} Angstrom "
             f"({seen.medium}), nothing of {grid}: choose another instrument, instrument=None, or "
             "a grid that it covers."
+        )
+    first_aa, last_aa = observatory.recorded_aa
+    if atmosphere and not (EXTINCTION_AA[0] <= first_aa and last_aa <= EXTINCTION_AA[1]):
+        raise GridMismatchError(
+            f"the extinction of the atmosphere is known from {EXTINCTION_AA[0]:g} to "
+            f"{EXTINCTION_AA[1]:g} Angstrom, and {grid} is recorded from {first_aa:g} to "
+            f"{last_aa:g}: choose a smaller grid or atmosphere=False."
         )
     return axis, observatory
 

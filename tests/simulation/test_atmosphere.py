@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from specvae.simulation._star._atmosphere import (
+    _MASS_PER_HYDROGEN_G,
     DONORS,
     Layer,
     _reference_opacity,
@@ -66,12 +67,13 @@ def test_charge_is_conserved_in_the_whole_range(teff_k, logg_dex, mh_dex):
     assert (np.diff(depths) > 0).all()
 
 
-@pytest.mark.parametrize("temperature", [4500.0, 6055.0, 9990.0])
+@pytest.mark.parametrize("temperature", [2650.0, 3120.0, 4500.0, 6055.0, 9990.0])
 def test_the_table_of_opacities_is_the_function(temperature):
-    layer = Layer(temperature, 1e5, 30.0, 1e17, 0.9, 0.1)
-    direct = continuous_opacity(np.array([5000.0]), temperature, 30.0, 0.9)[0]
-    molecular = 1.0 + 10.0 ** ((3500.0 - temperature) / 400.0)
-    # The factor of molecules multiplies what hydrogen absorbs.
-    scattered = 0.1 * 6.652e-25
-    expected = molecular * (direct - scattered) + scattered
-    assert _reference_opacity(layer) == pytest.approx(expected, rel=0.003)
+    layer = Layer(temperature, 1e5, 30.0, 1e17, 0.9, 0.01)
+    direct = continuous_opacity(np.array([5000.0]), temperature, 30.0, 0.9, 0.01)[0]
+    assert _reference_opacity(layer) == pytest.approx(direct, rel=0.01)
+
+
+def test_mass_that_goes_with_a_hydrogen_nucleus():
+    # Asplund et al. 2009: hydrogen is 0.7381 of the mass of the solar photosphere.
+    assert _MASS_PER_HYDROGEN_G / 1.6605e-24 == pytest.approx(1.008 / 0.7381, rel=0.005)

@@ -297,3 +297,16 @@ def test_velocity_of_line_finds_a_shift():
     away_aa = GRID.wavelength_aa - LINE_AA * doppler_factor(-70.0)
     flux = 1.0 - 0.6 * np.exp(-0.5 * (away_aa / 0.25) ** 2)
     assert velocity_of_line_kms(flux) == pytest.approx(-70.0, abs=0.02)
+
+
+def test_transform_is_applied_to_rows_fetched_together(simulator):
+    plain = RedrawnSpectra(simulator, star_labels(), random_state=0)
+    halved = RedrawnSpectra(
+        simulator, star_labels(), random_state=0, transform=lambda flux: flux / 2.0
+    )
+    for (one, labels), (half, same) in zip(
+        plain.__getitems__([0, 1]), halved.__getitems__([0, 1]), strict=True
+    ):
+        np.testing.assert_array_equal(half, one / 2.0)
+        np.testing.assert_array_equal(labels, same)
+        assert half.dtype == np.float32

@@ -73,3 +73,8 @@ def test_a_column_given_twice_is_refused():
 def test_an_array_without_names_is_refused():
     with pytest.raises(TypeError, match="does not say what its numbers mean"):
         complete_labels(np.zeros((2, 3)))
+
+
+def test_the_usual_word_for_metallicity_is_known():
+    with pytest.raises(ValueError, match="unknown column 'feh_dex'; did you mean 'mh_dex'"):
+        complete_labels({"teff_k": 5000.0, "logg_dex": 4.0, "feh_dex": 0.0})

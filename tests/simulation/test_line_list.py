@@ -129,6 +129,13 @@ def test_impossible_values_are_refused(change, message):
         LineList.from_table(TABLE.assign(**change))
 
 
+def test_a_column_given_twice_is_refused():
+    twice = pd.DataFrame([["Fe 1", 5000.0, 5001.0, 1.0, -1.0]])
+    twice.columns = ["species", "wavelength_aa", "wavelength_aa", "excitation_ev", "log_gf"]
+    with pytest.raises(ValueError, match="the column 'wavelength_aa' twice"):
+        LineList.from_table(twice)
+
+
 def test_missing_columns_and_rows_are_refused():
     with pytest.raises(ValueError, match=r"lacks the columns species, log_gf; it has wavelength_a"):
         LineList.from_table(TABLE[["wavelength_aa", "excitation_ev"]])

@@ -123,6 +123,13 @@ def test_read_out_counts_as_variance_for_the_way_of_drawing():
     assert (len(quiet.few), len(loud.few)) == (3, 0)
 
 
+def test_a_black_pixel_of_a_perfect_detector_has_no_noise():
+    black = order([0.0, 1000.0], [1.0, 1.0])
+    observed = combine_orders(black, absent(2), DetectorNoise(0.0, 0.0))
+    flux = draw_flux(observed, row_generator(0, 0))
+    assert flux[0] == 0.0 and np.isfinite(flux[1])
+
+
 def test_unrecorded_pixels_are_nan_in_every_draw():
     even = order(np.array([5.0, 0.0, 5e3]), np.array([1.0, 0.0, 1.0]))
     flux = draw_flux(combine_orders(even, absent(3), DetectorNoise(0, 1)), row_generator(0, 0))

@@ -39,10 +39,19 @@ def test_lines_off_the_axis_reach_in_with_their_wings():
     np.testing.assert_allclose(total, direct(100, *line), rtol=0.006)
 
 
+def test_wings_of_a_line_that_pressure_rules():
+    # As in metal-poor M dwarfs: the Lorentz profile is wider than the Doppler core.
+    line = [np.array([x]) for x in (200.3, 1e6, 3.0, 2.0)]
+    total = sum_voigt_profiles(401, *line)
+    np.testing.assert_allclose(total, direct(401, *line), rtol=0.01)
+
+
 def test_a_wing_is_cut_at_the_reach():
     line = [np.array([x]) for x in (500.0, 1e6, 3.0, 0.5)]
     total = sum_voigt_profiles(1001, *line, max_reach=100)
     assert total[390] == 0.0 and total[405] > 0.0
+    # Without a step: at the end of the reach the wing is as faint as any line's end.
+    assert total[401] < 0.05 * total[450] and total[450] > 10.0
 
 
 def test_a_strong_line_of_little_damping_keeps_its_gaussian_core():

@@ -177,6 +177,12 @@ def test_other_tables_are_refused(write, text, message):
         read_line_list(write(text))
 
 
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+    path = tmp_path / "saved_by_a_spreadsheet.csv"
+    path.write_text(CSV, encoding="utf-8-sig")
+    assert len(read_line_list(path)) == 2
+
+
 def test_wrong_arguments(write, tmp_path):
     with pytest.raises(FileNotFoundError):
         read_line_list(tmp_path / "none.txt")

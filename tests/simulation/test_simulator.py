@@ -274,3 +274,8 @@ def test_a_line_list_for_other_wavelengths_is_refused():
 def test_bad_calls_are_named(simulator, labels, arguments, message):
     with pytest.raises(ValueError, match=message):
         simulator.simulate(labels, 0, **arguments)
+
+
+def test_a_negative_seed_is_refused(simulator, labels):
+    with pytest.raises(ValueError, match="random_state must be an integer >= 0, got -1"):
+        simulator.simulate(labels, -1)

@@ -12,7 +12,7 @@ from ._weak_lines import draw_weak_lines
 
 @cache
 def default_line_list() -> LineList:
-    """Return about 5,000 lines for cool and warm stars, optical and H band, wavelengths in air.
+    """Return about 5,800 lines for cool and warm stars, optical and H band, wavelengths in air.
 
     They are of three kinds. The famous atomic lines are real, each at its place. Lines of molecules
     are computed from molecular constants, so that bands are real and single lines roughly so. The

@@ -232,6 +232,11 @@ class LineList:
                 f"{', '.join(map(str, frame.columns)) or 'none'}. Wanted: "
                 f"{', '.join(REQUIRED_COLUMNS)}, and perhaps {', '.join(OPTIONAL_COLUMNS)}."
             )
+        twice = frame.columns[frame.columns.duplicated()].intersection(
+            [*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS]
+        )
+        if len(twice):
+            raise ValueError(f"the table of lines has the column {twice[0]!r} twice: keep one.")
         if not len(frame):
             raise ValueError("the table of lines has no rows: give at least one line.")
         wavelength_aa = _numbers(frame, "wavelength_aa")

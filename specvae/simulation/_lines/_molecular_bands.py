@@ -191,7 +191,7 @@ def molecular_lines() -> pd.DataFrame:
     the band, S the factor of Hönl and London, `honl_london`.
 
     So that the list stays short, only CH and CN 0-0 are complete. Of other bands every k-th
-    rotational line is kept with k times the gf: k is 12 for TiO, whose lines overlap anyway, and 2
+    rotational line is kept with k times the gf: k is 5 for TiO, whose lines overlap anyway, and 2
     to 5 else. Such a line saturates before the k that it stands for, so that strong bands come out
     too weak. Left out are isotopes, other bands, lines that absorb less than a fifth of the
     strongest of their band at 4000 K, satellite branches, and the spin of CN and C2, whose

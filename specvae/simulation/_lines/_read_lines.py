@@ -105,7 +105,7 @@ def _text_lines(path: str | Path) -> list[str]:
                 f"{path}: the gzip stream is damaged ({error}): download or copy it again."
             ) from None
     # References hold accents in one encoding or another; no number does.
-    return content.decode("utf-8", errors="replace").splitlines()
+    return content.decode("utf-8-sig", errors="replace").splitlines()
 
 
 def _read_vald(lines: list[str], head: str) -> tuple[pd.DataFrame, str]:

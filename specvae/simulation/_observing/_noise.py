@@ -14,8 +14,8 @@ import numpy as np
 SMALL_VARIANCE_E2 = 100.0
 _SNR_PIXELS = 4000
 
-COSMIC_RAYS_PER_PIXEL_S = 2e-7
-"""Assumed: 1.5 hits a minute and cm2 of detector, on 4 pixels of 15 micrometres."""
+COSMIC_RAYS_PER_PIXEL_S = 5.6e-8
+"""Assumed: 1.5 hits a minute and cm2 of detector, on a pixel of 15 micrometres."""
 
 _COSMIC_RAY_E, _COSMIC_RAY_SCATTER = 1000.0, 0.7  # assumed: log-normal, median and log scatter
 _COSMIC_RAY_PIXELS = 3  # assumed: most pixels along the spectrum that one hit touches
@@ -154,7 +154,8 @@ def draw_flux(observed: Observed, generator: np.random.Generator) -> np.ndarray:
     """
     deviate = generator.standard_normal(len(observed.flux), dtype=np.float32)
     # mean + sigma z + skew (z^2 - 1), grouped so that one array is allocated.
-    skew = observed.third_cumulant / observed.variance
+    with np.errstate(invalid="ignore"):  # no electrons, no variance: such a pixel is drawn below
+        skew = observed.third_cumulant / observed.variance
     skew *= np.float32(1.0 / 6.0)
     flux = np.sqrt(observed.variance)
     flux += skew * deviate

@@ -28,7 +28,7 @@ from ._noise import (
     draw_flux,
     exposure_for_snr,
 )
-from ._sky import extinction_transmission, fibre_transmission, sky_photons
+from ._sky import EXTINCTION_AA, extinction_transmission, fibre_transmission, sky_photons
 from ._tellurics import TelluricModel
 
 _NODE_PIXELS = 256
@@ -37,6 +37,10 @@ _NODE_PIXELS = 256
 _BLOCK_PIXELS = 128 * _NODE_PIXELS
 
 _SNR_PIXELS = 4000
+
+# The longest exposure that may be asked for; S/N may want longer ones of faint stars, which would
+# be more cosmic rays than pixels.
+_LONGEST_HIT_S = 1e6
 
 # Without an instrument: a telescope of one square metre that loses nothing, and no detector.
 IDEAL = Spectrograph(
@@ -74,6 +78,8 @@ class _Light(NamedTuple):
     windows: list[tuple[slice, np.ndarray]]  # telluric transmission, on the axis
     star: np.ndarray  # electrons per photon of the star, at the nodes of the grid
     sky: np.ndarray  # electrons of the sky per Angstrom, likewise
+    tilt: float  # change of the flux from the middle to an end of the grid
+    ripple: float  # amplitude of the wave that is left of the blaze
 
 
 class Observatory:
@@ -91,6 +97,11 @@ class Observatory:
         Whether tellurics and extinction are there.
     resolving_power : float
         Of the spectra.
+
+    Attributes
+    ----------
+    recorded_aa : ndarray of shape (2,), or None
+        First and last wavelength of the grid that the instrument records; None if it records none.
     """
 
     def __init__(
@@ -116,18 +127,21 @@ class Observatory:
         n_nodes = -(-grid.n_pixels // _NODE_PIXELS) + 1
         reaching = replace(grid, n_pixels=(n_nodes - 1) * _NODE_PIXELS + 1)
         self._node_aa = reaching.wavelength_aa[::_NODE_PIXELS]
+        self._waves = self._waves_at(grid.wavelength_aa)
         width_aa = np.diff(grid.edges_aa)
         self._width_aa = width_aa.astype(np.float32)
-        self._middle_kms = float(
-            width_aa[grid.n_pixels // 2]
-            / grid.wavelength_aa[grid.n_pixels // 2]
-            * SPEED_OF_LIGHT_KMS
+        middle = grid.n_pixels // 2
+        middle_kms = width_aa[middle] / grid.wavelength_aa[middle] * SPEED_OF_LIGHT_KMS
+        # Pixels of the detector that are summed to one of the grid, maybe a fraction.
+        self._n_detector = float(
+            self.instrument.n_spatial_pixels * middle_kms / self.instrument.pixel_kms
         )
         axis_aa = axis.wavelength_at(np.arange(axis.n_pixels))
         even, odd = self.instrument.blaze(self._to_instrument(axis_aa))
         self._blaze_even, self._blaze_odd = even.astype(np.float32), odd.astype(np.float32)
         recorded = (even > 0) | (odd > 0)
-        self.sees_grid = bool(recorded[self._pixel].any())
+        seen = np.flatnonzero(recorded[self._pixel])
+        self.recorded_aa = grid.wavelength_aa[seen[[0, -1]]] if len(seen) else None
         if atmosphere:
             self._tellurics = TelluricModel(axis_aa, axis.medium, resolving_power)
 
@@ -160,42 +174,44 @@ class Observatory:
             seen.noiseless_flux[pixels] = expected.flux
             np.sqrt(expected.variance, out=seen.sigma[pixels])
         if unknown.get("cosmic_rays", 0.0):
-            self._hit(seen.flux, light, unknown["cosmic_rays"] * exposure_s, generator)
+            exposed_s = unknown["cosmic_rays"] * min(exposure_s, _LONGEST_HIT_S)
+            self._hit(seen.flux, light, exposed_s, generator)
         return seen
 
     def _detector(self, exposure_s: float) -> DetectorNoise:
         seen_by = self.instrument
-        n_detector = seen_by.n_spatial_pixels * self._middle_kms / seen_by.pixel_kms
-        return constant_noise(n_detector, 1, exposure_s, seen_by.dark_e_per_s, seen_by.readout_e)
+        return constant_noise(
+            self._n_detector, 1, exposure_s, seen_by.dark_e_per_s, seen_by.readout_e
+        )
 
     def _light(
         self, rest_flux: np.ndarray, labels: Mapping[str, float], unknown: Mapping[str, float]
     ) -> _Light:
-        if unknown.get("line_spread", 0.0):
-            # The spectra have the nominal width already: what is missing adds in quadrature.
-            wider = np.sqrt((1.0 + unknown["line_spread"]) ** 2 - 1.0)
-            rest_flux = gaussian_filter1d(
-                rest_flux, wider * self.sigma_kms / self.axis.step_kms, mode="nearest"
-            )
         observed_aa = self._node_aa / doppler_factor(labels["berv_kms"])
         electrons = self.instrument.efficiency(self._to_instrument(observed_aa))
         electrons *= self.instrument.collecting_area_cm2
         star = electrons * 10.0 ** (-0.4 * labels["vmag"])
         sky = np.zeros_like(star)
         windows = []
+        # Where the extinction is unknown nothing is recorded, but for what the Earth's motion does.
+        known_aa = np.clip(observed_aa, *EXTINCTION_AA)
         if self._atmosphere:
-            star *= extinction_transmission(observed_aa, labels["airmass"])
+            star *= extinction_transmission(known_aa, labels["airmass"])
             windows = self._tellurics.transmission(labels["airmass"], labels["pwv_mm"])
+        if unknown.get("line_spread", 0.0):
+            rest_flux = self._widened(rest_flux, unknown["line_spread"])
+            windows = [
+                (window, self._widened(passed, unknown["line_spread"]))
+                for window, passed in windows
+            ]
         if self._has_fibre:
             fibre_arcsec = self.instrument.fibre_arcsec
             star *= fibre_transmission(
                 labels["seeing_arcsec"], labels["airmass"], observed_aa, fibre_arcsec=fibre_arcsec
             )
             if self._atmosphere:
-                sky = sky_photons(observed_aa, labels["moon_illumination"], labels["airmass"])
+                sky = sky_photons(known_aa, labels["moon_illumination"], labels["airmass"])
                 sky *= electrons * (np.pi / 4.0 * fibre_arcsec**2)
-        star *= 1.0 + unknown.get("continuum_tilt", 0.0) * np.linspace(-1.0, 1.0, len(star))
-        star *= 1.0 + unknown.get("blaze_residual", 0.0) * self._ripple(observed_aa)
         return _Light(
             rest_flux,
             self._axis_pixels(labels["rv_kms"]),
@@ -203,6 +219,16 @@ class Observatory:
             windows,
             star,
             sky,
+            unknown.get("continuum_tilt", 0.0),
+            unknown.get("blaze_residual", 0.0),
+        )
+
+    def _widened(self, spectrum: np.ndarray, part: float) -> np.ndarray:
+        """Return a spectrum on the axis with its line spread wider by `part`."""
+        # It has the nominal width already: what is missing adds in quadrature.
+        wider = np.sqrt((1.0 + part) ** 2 - 1.0)
+        return gaussian_filter1d(
+            spectrum, wider * self.sigma_kms / self.axis.step_kms, mode="nearest"
         )
 
     def _orders(self, light: _Light, pixels: slice) -> tuple[Order, Order]:
@@ -211,6 +237,12 @@ class Observatory:
         star = self._shifted(light, pixels)
         self._absorb(star, light, pixels)
         star *= self._smooth(light.star, pixels)
+        if light.tilt:
+            middle = 0.5 * (self.n_pixels - 1)
+            across = np.arange(*pixels.indices(self.n_pixels)) - middle
+            star *= 1.0 + (light.tilt / max(middle, 0.5) * across).astype(np.float32)
+        if light.ripple:
+            star *= 1.0 + np.float32(light.ripple) * np.cos(2.0 * np.pi * self._waves[pixels])
         star *= width_aa
         sky = self._smooth(light.sky, pixels)
         sky *= width_aa
@@ -258,7 +290,8 @@ class Observatory:
         value *= t
         value *= np.float32(0.5)
         value += b
-        return value
+        # Beside an emission line the cubic may swing below zero, where no noise is defined.
+        return np.maximum(value, np.float32(0.0), out=value)
 
     def _absorb(self, flux: np.ndarray, light: _Light, pixels: slice) -> None:
         """Multiply by the telluric transmission, at rest in the frame of the observatory."""
@@ -274,14 +307,16 @@ class Observatory:
         ):
             if last <= first:
                 continue
-            place = pixel[first:last] + (fraction[first:last] - shift - window.start)
+            # Whole numbers first: in float32 a place far along the axis would lose its fraction.
+            place = (pixel[first:last] - window.start) + (fraction[first:last] - shift)
             at = place.astype(np.intp)
             right = (place - at).astype(np.float32)
             left = passed.take(at)
-            flux[first:last] *= left + right * (passed.take(at + 1) - left)
+            # A fraction that is rounded to 1 may ask for one beyond the end, with no weight.
+            flux[first:last] *= left + right * (passed.take(at + 1, mode="clip") - left)
 
     def _hit(
-        self, flux: np.ndarray, light: _Light, exposed: float, generator: np.random.Generator
+        self, flux: np.ndarray, light: _Light, exposed_s: float, generator: np.random.Generator
     ) -> None:
         """Add cosmic rays: each hits one set of orders, and half counts where two are merged."""
         at = self._pixel - round(light.berv_pixels)
@@ -291,18 +326,21 @@ class Observatory:
             if not blaze.any():
                 continue
             pixel, electrons = draw_cosmic_rays(
-                self.n_pixels, COSMIC_RAYS_PER_PIXEL_S, exposed, generator
+                self.n_pixels, self._n_detector * COSMIC_RAYS_PER_PIXEL_S, exposed_s, generator
             )
             pixel, electrons = pixel[blaze[pixel] > 0], electrons[blaze[pixel] > 0]
             response = blaze[pixel] * self._width_aa[pixel] * n_orders[pixel]
             np.add.at(flux, pixel, electrons / response)
 
-    def _ripple(self, observed_aa: np.ndarray) -> np.ndarray:
-        """Wave as long as an order, or as a twelfth of the grid where there is no echelle."""
+    def _waves_at(self, wavelength_aa: np.ndarray) -> np.ndarray:
+        """Waves up to each pixel: one to an order, or 12 on the grid where there is no echelle.
+
+        The Earth moves the orders by a fiftieth of one at most, which is left out.
+        """
         constant_aa = self.instrument.order_constant_aa
         if constant_aa is None:
-            return np.cos(np.linspace(0.0, 24.0 * np.pi, len(observed_aa)))
-        return np.cos(2.0 * np.pi * constant_aa / observed_aa)
+            return np.linspace(0.0, 12.0, len(wavelength_aa), dtype=np.float32)
+        return (constant_aa / self._to_instrument(wavelength_aa)).astype(np.float32)
 
     def _axis_pixels(self, velocity_kms: float) -> float:
         """Pixels of the axis by which a velocity moves a spectrum."""
@@ -322,7 +360,8 @@ def draw_unknown(factors: tuple[str, ...], generator: np.random.Generator) -> di
     continuum_tilt: normal, 0.1, the change of the flux from the middle to an end of the grid;
     blaze_residual: normal, 0.01, the amplitude of the wave that is left of the blaze;
     line_spread: uniform, 0 to 0.2, by which the line spread is wider than it should be;
-    cosmic_rays: log-normal about 1 with 0.5, the rate of hits over the usual one.
+    cosmic_rays: log-normal about 1 with 0.5, the rate of hits over the usual one; those after the
+    first 1e6 s are left out.
     """
     # All are drawn, so that switching one on leaves the others as they were.
     drawn = {

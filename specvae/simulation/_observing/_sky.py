@@ -14,7 +14,8 @@ _EXTINCTION_MAG = np.array(
         (6600, 0.05), (7000, 0.04), (7600, 0.02), (8200, 0.02), (8400, 0.01), (9000, 0.01),
     ]
 )  # fmt: skip
-_LONGEST_AA = 25_000.0
+EXTINCTION_AA = (3100.0, 25_000.0)
+"""Wavelengths at which the extinction is known, in Angstrom."""
 
 _V_AA = 5500.0
 # A star of V = 0: 3.63e-9 erg/s/cm2/Angstrom at 5500 Angstrom, as photons (rounded).
@@ -39,10 +40,10 @@ def extinction_mag(wavelength_aa: np.ndarray | float) -> np.ndarray:
         If a wavelength lies outside 3100 to 25,000 Angstrom.
     """
     wavelength_aa = np.asarray(wavelength_aa, dtype=float)
-    shortest_aa = _EXTINCTION_MAG[0, 0]
-    if not ((wavelength_aa >= shortest_aa) & (wavelength_aa <= _LONGEST_AA)).all():
+    shortest_aa, longest_aa = EXTINCTION_AA
+    if not ((wavelength_aa >= shortest_aa) & (wavelength_aa <= longest_aa)).all():
         raise ValueError(
-            f"wavelength_aa must lie in {shortest_aa:g} to {_LONGEST_AA:g} Angstrom, where the "
+            f"wavelength_aa must lie in {shortest_aa:g} to {longest_aa:g} Angstrom, where the "
             f"extinction is known; it runs from {np.min(wavelength_aa):g} to "
             f"{np.max(wavelength_aa):g}: leave the rest out."
         )

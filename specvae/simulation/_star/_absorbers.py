@@ -9,6 +9,7 @@ from .._lines._species import MOLECULES, split_species
 from ._atmosphere import BOLTZMANN_ERG_K, Layer
 from ._hydrogen import collision_width
 from ._molecules import (
+    BOUND_ELEMENTS,
     log10_molecular_partition,
     molecular_densities,
     molecular_mass_u,
@@ -33,6 +34,7 @@ class Absorbers:
         self._molecules = [(int(i), self.symbols[i]) for i in np.flatnonzero(is_molecule)]
         self._atoms = np.flatnonzero(~is_molecule)
         self.elements = tuple(dict.fromkeys(self.symbols[i] for i in self._atoms))
+        self._binds = bool(self._molecules) or not set(BOUND_ELEMENTS).isdisjoint(self.elements)
         self._element = np.array([self.elements.index(self.symbols[i]) for i in self._atoms], int)
         self._stage = np.array([self.stages[i] - 1 for i in self._atoms], int)
         # (stage, element, temperature)
@@ -61,16 +63,16 @@ class Absorbers:
         Shape (n_species,); -inf where there is none.
         """
         fraction, log_partition = self._ionisation(layer)
-        abundance = np.array([abundances[element] for element in self.elements])
+        densities = molecular_densities(layer, abundances) if self._binds else {}
+        # Atoms that molecules hold absorb no atomic lines.
+        free = [densities.get(element, abundances[element]) for element in self.elements]
         number = np.zeros(len(self.species))
         log_weight = np.zeros(len(self.species))
-        number[self._atoms] = (fraction * abundance)[self._stage, self._element]
+        number[self._atoms] = (fraction * np.array(free))[self._stage, self._element]
         log_weight[self._atoms] = log_partition[self._stage, self._element]
-        if self._molecules:
-            densities = molecular_densities(layer, abundances)
-            for i, symbol in self._molecules:
-                number[i] = densities[symbol]
-                log_weight[i] = log10_molecular_partition(symbol, layer.temperature_k)
+        for i, symbol in self._molecules:
+            number[i] = densities[symbol]
+            log_weight[i] = log10_molecular_partition(symbol, layer.temperature_k)
         with np.errstate(divide="ignore"):
             return np.log10(number) - log_weight
 
@@ -147,10 +149,10 @@ def unsoeld_log_gamma(
     charge: np.ndarray,
     mass_u: np.ndarray,
 ) -> np.ndarray:
-    """Log10 of the van der Waals width per hydrogen atom at 10,000 K, rad/s cm3, twice Unsöld's.
+    """Log10 of the van der Waals width per hydrogen atom at 10,000 K, rad/s cm3: 1.3 Unsöld's.
 
     gamma = 17 v**(3/5) C6**(2/5) N with C6 = 0.3e-30 Z**2 [(I - chi_upper)**-2 - (I - chi)**-2]
-    (Gray, section 11.5); doubled because measured lines of iron are 1.5 to 2.5 times as wide.
+    (Gray, section 11.5). The factor is assumed: measured lines of iron are wider than Unsöld says.
     """
     upper_ev = excitation_ev + 12_398.42 / wavelength_aa
     # A level at the limit or beyond it would be infinitely large.

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .._lines._atoms import ionisation_energy_ev, log10_partition
-from ._opacity import continuous_opacity
+from ._opacity import THOMSON_CM2, continuous_opacity
 
 BOLTZMANN_ERG_K = 1.380649e-16
-_MASS_PER_HYDROGEN_G = 2.36e-24  # with 0.085 helium atoms and the metals by mass
+_MASS_PER_HYDROGEN_G = 2.27e-24  # with 0.085 helium atoms and the Sun's metals by mass
 _HELIUM = 10.0**-1.07
 REFERENCE_AA = 5000.0
 
@@ -209,11 +209,8 @@ def _reference_opacity(layer: Layer) -> float:
     right = place - cell
     hydrogen = math.exp(log_hydrogen[cell] * (1.0 - right) + log_hydrogen[cell + 1] * right)
     h_minus = math.exp(log_h_minus[cell] * (1.0 - right) + log_h_minus[cell + 1] * right)
-    scattered = layer.ionised * 6.652e-25
-    # Bands of TiO and water fill the gaps of M stars: assumed to equal the rest at 3500 K, and to
-    # grow tenfold in 400 K. It brings the pressure of M dwarfs down to that of detailed models.
-    molecular = 1.0 + 10.0 ** min((3500.0 - layer.temperature_k) / 400.0, 2.0)
-    return molecular * layer.neutral * (layer.electron_pressure * h_minus + hydrogen) + scattered
+    scattered = layer.ionised * THOMSON_CM2
+    return layer.neutral * (layer.electron_pressure * h_minus + hydrogen) + scattered
 
 
 _TABLE_FROM_K, _TABLE_STEP_K = 1500.0, 100.0
@@ -225,7 +222,8 @@ def _reference_table() -> tuple[list[float], list[float]]:
     at = np.array([REFERENCE_AA])
     hydrogen, h_minus = [], []
     for temperature in np.arange(_TABLE_FROM_K, 18_000.0, _TABLE_STEP_K):
-        without = continuous_opacity(at, temperature, 0.0, 1.0)[0]
+        without = continuous_opacity(at, temperature, 0.0, 1.0, 0.0)[0]
         hydrogen.append(math.log(without))
-        h_minus.append(math.log(continuous_opacity(at, temperature, 1.0, 1.0)[0] - without))
+        with_electrons = continuous_opacity(at, temperature, 1.0, 1.0, 0.0)[0]
+        h_minus.append(math.log(with_electrons - without))
     return hydrogen, h_minus

@@ -55,7 +55,7 @@ def broaden(
     broadened : ndarray of float32, shape (n_pixels,)
         Beyond both ends the flux is taken to go on as it ends.
     """
-    # Wider than any kernel that matters; 6 sigma or vmac leave 1e-9.
+    # Beyond 3 vmac lies 1e-6 of a kernel, beyond 6 sigma 1e-9.
     reach = int(np.ceil((vsini_kms + 3.0 * vmac_kms + 6.0 * sigma_kms) / step_kms)) + 1
     velocity_kms = step_kms * np.arange(-reach, reach + 1)
     n_fast = next_fast_len(len(flux) + 2 * reach, real=True)

@@ -13,21 +13,18 @@ _RYDBERG_PER_CM, _FINE_STRUCTURE = 109_677.58, 7.2974e-3  # of hydrogen, finite 
 _SERIES = {2: 40, 3: 40, 4: 40}  # Balmer, Paschen, Brackett: lower level to highest upper one
 _GREEK = ("alpha", "beta", "gamma", "delta", "epsilon")
 
-# Stark coefficients of Griem's asymptotic wing for the first members, Kurucz 1970 (SAO Special
-# Report 309); further ones by Griem 1960 (ApJ 132, 883).
+# Stark coefficients of Griem's asymptotic wing for the first members, as in Kurucz's program
+# SYNTHE; further ones by Griem 1960 (ApJ 132, 883).
 _STARK = {
     (2, 3): 0.009019,
     (2, 4): 0.01772,
     (2, 5): 0.02507,
-    (2, 6): 0.03120,
     (3, 4): 0.1001,
     (3, 5): 0.1710,
     (3, 6): 0.2230,
-    (3, 7): 0.2615,
     (4, 5): 0.5820,
     (4, 6): 0.8660,
     (4, 7): 1.0200,
-    (4, 8): 1.1200,
 }
 # Broadening by hydrogen atoms, cross section in atomic units at 10 km/s and exponent of velocity:
 # Barklem, Piskunov & O'Mara 2000 (A&A 355, L5). Higher members: Stark wings win.

@@ -22,10 +22,11 @@ from ._atmosphere import (
     temperature_k,
 )
 from ._hydrogen import HydrogenLine, air_wavelength_aa, hydrogen_lines, hydrogen_profile
+from ._molecules import BOUND_ELEMENTS
 from ._opacity import continuous_opacity
 from ._profiles import CUTOFF, sum_voigt_profiles
 
-# pi e**2 / (m c) in cm2 Angstrom for a wavelength of one Angstrom.
+# pi e**2 / (m c**2) in cm2 Angstrom for a wavelength of one Angstrom.
 _AREA_PER_F = 8.8528e-21
 _HC_PER_K = 1.438777e8  # Angstrom kelvin
 HC_ERG_AA = 1.98645e-8
@@ -33,8 +34,8 @@ HC_ERG_AA = 1.98645e-8
 # Flux at V = 0 in erg/s/cm2/Angstrom at the middle of the band (Bessell, Castelli & Plez 1998).
 V_ZERO_FLUX, V_AA = 3.631e-9, 5450.0
 
-# A line further from the axis than this adds nothing worth keeping.
-_MARGIN_AA = 60.0
+# So far the wings of lines go (assumed); lines further than this from the axis are left out.
+_REACH_AA = 150.0
 _NODE_PIXELS = 256
 
 # Where profiles of hydrogen are computed: from node to node they fall by less than 15 %.
@@ -63,7 +64,7 @@ class StarModel:
 
     def __init__(self, axis: VelocityAxis, line_list: LineList):
         self.axis = axis
-        lines = line_list.within(axis.start_aa - _MARGIN_AA, axis.end_aa + _MARGIN_AA)
+        lines = line_list.within(axis.start_aa - _REACH_AA, axis.end_aa + _REACH_AA)
         lines = lines.select(lines.species != "H 1")
         self.n_lines = len(lines)
         species, of_species = np.unique(lines.species, return_inverse=True)
@@ -152,7 +153,7 @@ class StarModel:
             area,
             doppler_kms / self.axis.step_kms,
             lorentz_kms / doppler_kms,
-            max_reach=int(150.0 / self.axis.start_aa * SPEED_OF_LIGHT_KMS / self.axis.step_kms),
+            max_reach=_REACH_AA / pixel_aa,
         )
 
     def _add_hydrogen(
@@ -175,14 +176,11 @@ def abundances_of(labels: Mapping[str, float], elements: tuple[str, ...]) -> dic
     """Nuclei for one of hydrogen: of `elements`, the electron donors and those in molecules."""
     metals = 10.0 ** labels["mh_dex"]
     result = {}
-    for symbol in {*elements, *DONORS, *_IN_MOLECULES}:
+    for symbol in {*elements, *DONORS, *BOUND_ELEMENTS}:
         element = ELEMENTS[symbol]
         scale = metals * 10.0 ** labels.get(element.label, 0.0) if element.number > 2 else 1.0
         result[symbol] = scale * 10.0 ** (element.abundance_dex - 12.0)
     return result
-
-
-_IN_MOLECULES = ("C", "N", "O", "Mg", "Ti")
 
 
 def _damping(lines: LineList, absorbers: Absorbers, of_species: np.ndarray) -> Damping:
@@ -226,7 +224,11 @@ def _add_profile(
 
 def _opacity_at(wavelength_aa: np.ndarray, layer: Layer) -> np.ndarray:
     return continuous_opacity(
-        wavelength_aa, layer.temperature_k, layer.electron_pressure, layer.neutral
+        wavelength_aa,
+        layer.temperature_k,
+        layer.electron_pressure,
+        layer.neutral,
+        layer.ionised,
     )
 
 

@@ -17,6 +17,7 @@ from .._lines._species import MOLECULES
 from ._atmosphere import BOLTZMANN_ERG_K, Layer
 
 __all__ = [
+    "BOUND_ELEMENTS",
     "MOLECULES",
     "log10_equilibrium_constant",
     "log10_molecular_partition",
@@ -105,7 +106,8 @@ _WATER_ROTATIONS_CM = (27.88, 14.51, 9.29)
 _WATER_VIBRATIONS_CM = (3657.0, 1595.0, 3756.0)
 _WATER_ATOMS, _WATER_EV, _WATER_SYMMETRY = ("H", "H", "O"), 9.512, 2
 
-_IONISED = ("C", "N", "O", "Mg", "Ti")
+BOUND_ELEMENTS = ("C", "N", "O", "Mg", "Ti")
+"""What molecules hold beside hydrogen."""
 _COMPOUNDS = (*_DIATOMICS, "H2O")
 
 
@@ -195,7 +197,7 @@ def molecular_densities(layer: Layer, abundances: Mapping[str, float]) -> dict[s
     # Atoms that lost a second electron are left out: where they are many there are no molecules.
     neutral_fractions = {
         symbol: layer.electron_pressure / (layer.electron_pressure + constants[symbol])
-        for symbol in _IONISED
+        for symbol in BOUND_ELEMENTS
     }
     nuclei_pressure = layer.nuclei_per_cm3 * BOLTZMANN_ERG_K * layer.temperature_k
     return _associate(
@@ -222,8 +224,8 @@ def _associate(
     brought in by repetition, so that nuclei are conserved also where C2 or CN hold much.
     """
     k = constants
-    total = {symbol: abundances[symbol] * nuclei_pressure for symbol in _IONISED}
-    per_neutral = {symbol: 1.0 / neutral_fractions.get(symbol, 1.0) for symbol in _IONISED}
+    total = {symbol: abundances[symbol] * nuclei_pressure for symbol in BOUND_ELEMENTS}
+    per_neutral = {symbol: 1.0 / neutral_fractions.get(symbol, 1.0) for symbol in BOUND_ELEMENTS}
     # Per neutral atom: all that is bound to hydrogen, which is plenty, goes with the atom.
     alone_c = per_neutral["C"] + hydrogen / k["CH"]
     alone_o = per_neutral["O"] + hydrogen / k["OH"] + hydrogen**2 / k["H2O"]
@@ -248,7 +250,7 @@ def _associate(
         for name in _COMPOUNDS
     }
     numbers["H"] = hydrogen / neutral_hydrogen / nuclei_pressure
-    for symbol in _IONISED:
+    for symbol in BOUND_ELEMENTS:
         numbers[symbol] = p[symbol] * per_neutral[symbol] / nuclei_pressure
     return numbers
 
@@ -280,7 +282,7 @@ def _constants_table() -> tuple[tuple[str, ...], np.ndarray]:
         name: [log10_equilibrium_constant(name, float(one)) for one in temperatures]
         for name in _COMPOUNDS
     }
-    for symbol in _IONISED:
+    for symbol in BOUND_ELEMENTS:
         ratio = log10_partition(symbol, 2, temperatures) - log10_partition(symbol, 1, temperatures)
         energy_ev = ionisation_energy_ev(symbol, 1)
         rows[symbol] = np.asarray(saha_log10_ratio(temperatures, energy_ev, ratio)).tolist()

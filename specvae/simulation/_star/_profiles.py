@@ -18,7 +18,7 @@ def sum_voigt_profiles(
     doppler: np.ndarray,
     damping: np.ndarray,
     *,
-    max_reach: int = 30_000,
+    max_reach: np.ndarray | float = 30_000.0,
 ) -> np.ndarray:
     """Sum of Voigt profiles, each followed to where it falls below `CUTOFF`, shape (n_pixels,).
 
@@ -33,8 +33,9 @@ def sum_voigt_profiles(
         Half width at 1/e of the Gaussian core, in pixels.
     damping : ndarray of shape (n_lines,)
         Half width at half maximum of the Lorentz profile over `doppler`.
-    max_reach : int, default=30_000
-        Pixels after which a wing is cut.
+    max_reach : float or ndarray of shape (n_lines,), default=30_000
+        Pixels at which a wing ends. What would be left there is taken off all along it, since the
+        wing of a very strong line would end in a step.
 
     Notes
     -----
@@ -44,11 +45,13 @@ def sum_voigt_profiles(
     peak = area / (np.sqrt(np.pi) * doppler)
     core = doppler * np.sqrt(np.log(np.maximum(peak / CUTOFF, 1.0)))
     wing = np.sqrt(area * damping * doppler / (np.pi * CUTOFF))
-    reach = np.minimum(np.maximum(core, wing), max_reach)
+    end = np.broadcast_to(np.asarray(max_reach, dtype=float), centre.shape)
+    reach = np.minimum(np.maximum(core, wing), end)
+    left = np.maximum((wing / end) ** 2 - 1.0, 0.0) * CUTOFF
     touches = (peak > CUTOFF) | (wing > _CORE_WIDTHS * doppler)
     touches &= (centre + reach > 0) & (centre - reach < n_pixels)
-    centre, area, doppler, damping, reach = (
-        values[touches] for values in (centre, area, doppler, damping, reach)
+    centre, area, doppler, damping, reach, left = (
+        values[touches] for values in (centre, area, doppler, damping, reach, left)
     )
     # Multiples of four pixels, so that many lines share a width.
     exact = np.maximum(_CORE_WIDTHS * doppler, core[touches])
@@ -64,9 +67,8 @@ def sum_voigt_profiles(
             (damping[of] * doppler[of])[:, None],
         )
         total.add(centre[of], offset, area[of, None] * profile)
-        total.add_wings(
-            centre[of], area[of] * damping[of] * doppler[of] / np.pi, doppler[of], reach[of], width
-        )
+        lorentz = damping[of] * doppler[of]
+        total.add_wings(centre[of], area[of], doppler[of], lorentz, reach[of], left[of], width)
     return total.values
 
 
@@ -91,12 +93,19 @@ class _Total:
     def add_wings(
         self,
         centre: np.ndarray,
-        strength: np.ndarray,
+        area: np.ndarray,
         doppler: np.ndarray,
+        lorentz: np.ndarray,
         reach: np.ndarray,
+        left: np.ndarray,
         width: int,
     ) -> None:
-        """Add strength / distance**2 from `width` pixels off the centre to the reach."""
+        """Add the Lorentz profile from `width` pixels off the centre to the reach, less `left`.
+
+        What the Doppler core adds to it, to the second order in doppler / distance, is from the
+        series i / (sqrt(pi) z) (1 + 1 / (2 z**2) + 3 / (4 z**4)) of the complex error function.
+        """
+        strength = area * lorentz / np.pi
         has_wing = reach > width
         if not has_wing.any():
             return
@@ -106,10 +115,12 @@ class _Total:
             side = np.arange(width + 1, 2**power + 1)
             for one in np.array_split(of, max(1, len(of) * len(side) // 200_000)):
                 for offset in (side, -side[::-1]):
-                    square = _distance(centre[one], offset) ** 2
+                    square = _distance(centre[one], offset) ** 2 + lorentz[one, None] ** 2
                     value = strength[one, None] / square
                     ratio = doppler[one, None] ** 2 / square
-                    value *= 1.0 + ratio * (1.5 + 3.75 * ratio)
+                    damping = lorentz[one, None] ** 2 / square
+                    value *= 1.0 + ratio * (1.5 - 2.0 * damping + 3.75 * ratio)
+                    value -= left[one, None]
                     value[square > reach[one, None] ** 2] = 0.0
                     self.add(centre[one], offset, value)
 
