@@ -3,6 +3,9 @@
 The folders are the nouns: `specvae.spectra` reads and holds spectra, `specvae.simulation` makes
 them, `specvae.preprocessing` prepares them row by row, `specvae.estimators` learns from them,
 `specvae.model_selection` splits and scores by star. Each is loaded when it is first used.
+
+`save` and `load` keep fitted estimators and pipelines in files that hold data only; `model_card`
+describes them; `load_astro_machines` reads published weights.
 """
 
 import importlib
@@ -21,12 +24,17 @@ _LAYERS = (
     "spectra",
 )
 
-__all__ = ["__version__", *_LAYERS]
+# Functions on estimators of all kinds, scikit-learn's included.
+_FUNCTIONS = ("load", "load_astro_machines", "model_card", "save")
+
+__all__ = ["__version__", *_FUNCTIONS, *_LAYERS]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAYERS:
         return importlib.import_module(f"specvae.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module("specvae.estimators._persistence"), name)
     raise AttributeError(f"module 'specvae' has no attribute {name!r}")
 
 

@@ -1,6 +1,12 @@
 """Errors and warnings that a user may want to catch by name."""
 
-__all__ = ["DataQualityWarning", "GridMismatchError", "SpectrumError", "SpectrumReadError"]
+__all__ = [
+    "CollapsedLatentsWarning",
+    "DataQualityWarning",
+    "GridMismatchError",
+    "SpectrumError",
+    "SpectrumReadError",
+]
 
 
 class SpectrumError(ValueError):
@@ -33,3 +39,7 @@ class GridMismatchError(ValueError):
 
 class DataQualityWarning(UserWarning):
     """Some of the data were left out or could not be used as asked."""
+
+
+class CollapsedLatentsWarning(UserWarning):
+    """Some latents carry no information: the encoder gives the prior whatever the spectrum."""

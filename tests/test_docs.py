@@ -40,6 +40,11 @@ def test_first_simulation_runs(capsys):
     assert capsys.readouterr().out.startswith("(20, 4000) (20, 4000) ['teff_k'")
 
 
+def test_first_model_runs(capsys):
+    exec(python_blocks(ROOT / "docs/models.md")[0], {})
+    assert capsys.readouterr().out == "(100, 4) (100, 4) (100, 256)\n"
+
+
 def test_make_targets_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", (ROOT / "README.md").read_text(), flags=re.MULTILINE):

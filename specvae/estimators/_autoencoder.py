@@ -1,11 +1,7 @@
 """The deterministic autoencoder."""
 
-import copy
-
 import numpy as np
-import pandas as pd
-import torch
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_sample_weight,
@@ -13,27 +9,14 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from .._device import resolve_device
-from .._random import spawn_seeds
-from .._validation import (
-    check_choice,
-    check_number,
-    check_same_grid,
-    check_spectra,
-    check_spectra_like_fit,
-    is_lazy,
-    record_features,
-)
-from ..exceptions import GridMismatchError, SpectrumError
+from .._validation import check_number
 from ..networks import masked_l1
-from ..spectra._grid import check_grid_type
-from ._build import DECODERS, ENCODERS, build_network, check_same_network
-from ._data import SpectraDataset, read_flux, row_blocks
-from ._net import TrainingPlan, history_table, train_network
-from ._split import split_rows
+from ._base import AbstractSpectralEstimator, decode_blocks
+from ._build import build_autoencoder
+from ._objective import reconstruction_objective
 
 
-class SpectralAutoencoder(TransformerMixin, BaseEstimator):
+class SpectralAutoencoder(TransformerMixin, AbstractSpectralEstimator):
     """Compress spectra to a short code and back, without labels.
 
     A deterministic autoencoder: the encoder maps a spectrum to `latent_dim` numbers, the decoder
@@ -71,6 +54,10 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
     warm_start : bool, default=False
         Go on from the weights of the previous `fit`, on spectra with the same pixels. Ctrl-C then
         keeps the best weights so far, and the next `fit` resumes from them.
+    checkpoint_path : str or Path, optional
+        File to which the state of the training is written, for `fit(resume_from=...)`.
+    checkpoint_minutes : float, default=10.0
+        Minutes between two writes, at the end of an epoch; 0 writes after each.
     random_state : int, RandomState or None, default=None
         Seed of first weights, validation share and order of batches. The global generators of
         numpy and torch are neither read nor changed. On the CPU the same seed gives the same
@@ -149,6 +136,8 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         device="auto",
         linear_path=False,
         warm_start=False,
+        checkpoint_path=None,
+        checkpoint_minutes=10.0,
         random_state=None,
         verbose=0,
     ):
@@ -164,10 +153,12 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         self.device = device
         self.linear_path = linear_path
         self.warm_start = warm_start
+        self.checkpoint_path = checkpoint_path
+        self.checkpoint_minutes = checkpoint_minutes
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y=None, *, groups=None, sample_weight=None):
+    def fit(self, X, y=None, *, groups=None, sample_weight=None, resume_from=None):
         """Train encoder and decoder.
 
         Parameters
@@ -180,6 +171,9 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
             Star of each spectrum: the validation share is then made of whole stars.
         sample_weight : array-like of shape (n_spectra,), optional
             Weight of each spectrum, see `visibility_weights`.
+        resume_from : str or Path, optional
+            Checkpoint of a training that was cut short: the same call goes on from it, and ends
+            with the weights of an unbroken run, on the CPU bit for bit. It is written on.
 
         Returns
         -------
@@ -188,12 +182,21 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is out of range, or `X` has infinities, or a spectrum no valid pixel.
+            If a parameter is out of range, or `X` has infinities, or a spectrum no valid pixel, or
+            the checkpoint belongs to another training.
         GridMismatchError
             If `X` lies on another grid than `grid`.
         """
         previous = getattr(self, "net_", None) if self.warm_start else None
-        return self._train(X, groups, sample_weight, previous=previous)
+        trained = self._train(
+            X,
+            groups=groups,
+            sample_weight=sample_weight,
+            previous=previous,
+            resume_from=resume_from,
+        )
+        self._take_over(trained, X, first=previous is None)
+        return self
 
     def partial_fit(self, X, y=None, *, groups=None, sample_weight=None):
         """Train for one epoch at the full learning rate, on from the present weights.
@@ -206,7 +209,11 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         self : SpectralAutoencoder
         """
         previous = getattr(self, "net_", None)
-        return self._train(X, groups, sample_weight, previous=previous, one_epoch=True)
+        trained = self._train(
+            X, groups=groups, sample_weight=sample_weight, previous=previous, one_epoch=True
+        )
+        self._take_over(trained, X, first=previous is None)
+        return self
 
     def transform(self, X):
         """Encode spectra.
@@ -226,11 +233,7 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         GridMismatchError
             If `X` is known to lie on another grid.
         """
-        check_is_fitted(self)
-        X = check_spectra_like_fit(X, self)
-        codes = np.empty((X.shape[0], self.net_.module_.n_latents), dtype=np.float32)
-        for rows, flux, network in self._batches(X):
-            codes[rows] = network.encode(flux).cpu().numpy()
+        (codes,) = self._apply(X, lambda network, flux: network.encode(flux))
         return codes
 
     def inverse_transform(self, X):
@@ -253,14 +256,8 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
                 f"X has {codes.shape[1]} columns; inverse_transform wants codes of "
                 f"{self.net_.module_.n_latents} latents."
             )
-        network = self.net_.module_.eval()
-        device = next(network.parameters()).device
-        flux = np.empty((len(codes), self.n_features_in_), dtype=np.float32)
-        with torch.inference_mode():
-            for rows in row_blocks(len(codes), self.n_features_in_):
-                flux[rows] = network.decode(torch.from_numpy(codes[rows]).to(device)).cpu().numpy()
-        flux[:, ~network.scaler.seen.cpu().numpy()] = np.nan
-        return flux
+        network = self.net_.module_
+        return decode_blocks(network, network.decode, codes, self.n_features_in_)
 
     def score(self, X, y=None, *, sample_weight=None):
         """Return minus the mean of |flux - reconstruction| over valid pixels, then over spectra.
@@ -294,13 +291,10 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         error : ndarray of float32, shape (n_spectra,)
             In flux units.
         """
-        check_is_fitted(self)
-        X = check_spectra_like_fit(X, self)
-        error = np.empty(X.shape[0], dtype=np.float32)
-        for rows, flux, network in self._batches(X):
-            error[rows] = (
-                masked_l1(network(flux).reconstruction, network.target(flux)).cpu().numpy()
-            )
+        (error,) = self._apply(
+            X,
+            lambda network, flux: masked_l1(network(flux).reconstruction, network.target(flux)),
+        )
         return error
 
     def get_feature_names_out(self, input_features=None):
@@ -319,71 +313,14 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
         _check_feature_names_in(self, input_features, generate_names=False)
         return np.array([f"latent{i}" for i in range(self.net_.module_.n_latents)], dtype=object)
 
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def _train(self, X, groups, sample_weight, *, previous=None, one_epoch=False):
-        self._check_parameters()
-        features, X = X, check_spectra(X, self)
-        if previous is not None:
-            check_spectra_like_fit(features, self)
-            check_same_network(previous.module_, **self._network_parameters())
-        grid = self._check_grid(X, continues=previous is not None)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        split_seed, network_seed, batch_seed = spawn_seeds(self.random_state, 3)
-        fraction = 0.0 if one_epoch else self.validation_fraction
-        train, valid = split_rows(X.shape[0], fraction, groups, split_seed)
-        if not is_lazy(X):
-            for rows in row_blocks(*X.shape):
-                read_flux(X, rows)  # a spectrum that cannot be used is named at once
-        # A spectrum of weight zero is as good as absent.
-        train, valid = train[weight[train] > 0], valid[weight[valid] > 0]
-        if not len(train):
-            raise ValueError(
-                "sample_weight is zero for every training spectrum; give one a weight."
-            )
-        # Mean weight 1, so that the loss keeps its scale whatever the weights add up to.
-        weight = weight / weight[train].mean()
-        if previous is None:
-            network = build_network(X, train, weight, network_seed, **self._network_parameters())
-        else:
-            # A copy: if this training fails, the estimator keeps the weights that it has.
-            network = copy.deepcopy(previous.module_).cpu()
-
-        net, interrupted = train_network(
-            network,
-            SpectraDataset(X, train, weight),
-            SpectraDataset(X, valid, weight) if len(valid) else None,
-            TrainingPlan(
-                max_epochs=1 if one_epoch else self.max_epochs,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                patience=self.patience,
-                device=resolve_device(self.device),
-                seed=batch_seed,
-                verbose=self.verbose,
-                one_cycle=not one_epoch,
-            ),
-            previous=previous,
-        )
-        history = history_table(net)
-        if interrupted and (history.empty or not self.warm_start):
-            raise KeyboardInterrupt
-        earlier = [] if previous is None else [getattr(self, "history_")]  # noqa: B009
-        history = pd.concat([*earlier, history], ignore_index=True)
-        history["epoch"] = np.arange(1, len(history) + 1)
-        if previous is None:
-            record_features(features, self)
-        self.net_, self.history_, self.n_iter_, self.grid_ = net, history, len(history), grid
-        if interrupted:
-            raise KeyboardInterrupt
-        return self
+    @property
+    def _is_continued(self):
+        return self.warm_start
 
     def _network_parameters(self):
         return {
@@ -393,47 +330,12 @@ class SpectralAutoencoder(TransformerMixin, BaseEstimator):
             "linear_path": bool(self.linear_path),
         }
 
+    def _build(self, data, rows, seed):
+        return build_autoencoder(data.X, rows, data.weight, seed, **self._network_parameters())
+
+    def _objective(self):
+        return reconstruction_objective
+
     def _check_parameters(self):
         check_number("latent_dim", self.latent_dim, minimum=1, integer=True)
-        check_choice("encoder", self.encoder, tuple(ENCODERS))
-        check_choice("decoder", self.decoder, tuple(DECODERS))
-        check_number("max_epochs", self.max_epochs, minimum=1, integer=True)
-        check_number("batch_size", self.batch_size, minimum=1, integer=True)
-        check_number("learning_rate", self.learning_rate, minimum=0, open_below=True)
-        if self.patience is not None:
-            check_number("patience", self.patience, minimum=1, integer=True)
-        check_number("validation_fraction", self.validation_fraction, minimum=0, maximum=0.9)
-
-    def _check_grid(self, X, *, continues):
-        check_grid_type("grid", self.grid)
-        known = getattr(X, "grid", None)
-        check_same_grid(known, self.grid, self)
-        if self.grid is not None and self.grid.n_pixels != X.shape[1]:
-            raise GridMismatchError(
-                f"X has {X.shape[1]} pixels, but grid is {self.grid}; put the spectra on it with "
-                "SpectrumResampler, or, where PixelMasker dropped pixels, leave grid out."
-            )
-        if known is None:
-            known = self.grid
-        if not continues:
-            return known
-        check_same_grid(known, self.grid_, self)
-        return self.grid_ if known is None else known
-
-    def _batches(self, X):
-        """Rows, their flux on the device, and the network, block by block."""
-        network = self.net_.module_.eval()
-        device = next(network.parameters()).device
-        seen = network.scaler.seen.cpu().numpy()
-        with torch.inference_mode():
-            for rows in row_blocks(X.shape[0], X.shape[1]):
-                flux = read_flux(X, rows)
-                known = ~np.isnan(flux[:, seen]).all(axis=1)
-                if not known.all():
-                    # Encoded all the same it would pass for a perfect mean spectrum.
-                    raise SpectrumError(
-                        int(rows[np.argmin(known)]),
-                        "has no valid pixel where the training spectra have one; remove it, or "
-                        "train on spectra that cover its wavelengths.",
-                    )
-                yield rows, torch.from_numpy(flux).to(device), network
+        super()._check_parameters()

@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils.extmath import randomized_svd
+from torch import nn
 
 from .._random import make_generator
+from .._validation import check_choice
 from ..networks import (
     Autoencoder,
     ConvDecoder,
@@ -14,13 +16,16 @@ from ..networks import (
     DenseDecoder,
     DenseEncoder,
     FluxScaler,
+    LabelScaler,
     LinearPath,
+    ResNetDecoder,
+    ResNetEncoder,
     initialise,
 )
 from ._data import read_flux, row_blocks
 
-ENCODERS = {"conv": ConvEncoder, "dense": DenseEncoder}
-DECODERS = {"conv": ConvDecoder, "dense": DenseDecoder}
+ENCODERS = {"conv": ConvEncoder, "dense": DenseEncoder, "resnet": ResNetEncoder}
+DECODERS = {"conv": ConvDecoder, "dense": DenseDecoder, "resnet": ResNetDecoder}
 
 # Rows from which mean and scale of the flux are taken: more would not change them.
 _MAX_STATISTICS_ROWS = 4096
@@ -30,44 +35,110 @@ _MAX_COMPONENT_PIXELS = 134_217_728
 _QUIET_SHARE = 0.99
 
 
-def build_network(
+def build_autoencoder(
     X: Any,
     rows: np.ndarray,
     weight: np.ndarray,
-    seed: int,
+    seed: int | None,
     *,
     latent_dim: int,
-    encoder: str,
-    decoder: str,
+    encoder: Any,
+    decoder: Any,
     linear_path: bool,
 ) -> Autoencoder:
     """Build an autoencoder for spectra like the given rows, with weights drawn from `seed`."""
-    mean, scale = flux_statistics(X, rows, weight)
-    scaler = FluxScaler(torch.from_numpy(mean), scale)
-    # On the meta device construction draws no random number from torch's global generator.
-    with torch.device("meta"):
-        encoder_net = ENCODERS[encoder](X.shape[1], latent_dim)
-        decoder_net = DECODERS[decoder](latent_dim, X.shape[1])
-    generator = make_generator(seed)
-    initialise(encoder_net.to_empty(device="cpu"), generator)
-    initialise(decoder_net.to_empty(device="cpu"), generator)
-    if isinstance(decoder_net, ConvDecoder):
-        decoder_net.start_linear()
+    scaler = flux_scaler(X, rows, weight)
+    encoder_net, decoder_net = build_parts(
+        seed,
+        (part_class(encoder, ENCODERS), (X.shape[1], latent_dim), {}),
+        (part_class(decoder, DECODERS), (latent_dim, X.shape[1]), {}),
+    )
     path = principal_path(X, rows, weight, scaler, latent_dim, seed) if linear_path else None
     return Autoencoder(encoder_net, decoder_net, scaler, latent_dim, path)
 
 
-def check_same_network(
-    network: Autoencoder, *, latent_dim: int, encoder: str, decoder: str, linear_path: bool
-) -> None:
+def flux_scaler(X: Any, rows: np.ndarray, weight: np.ndarray) -> FluxScaler:
+    """Return the scaler of the flux of some rows."""
+    mean, scale = flux_statistics(X, rows, weight)
+    return FluxScaler(torch.from_numpy(mean), scale)
+
+
+def label_scaler(labels: np.ndarray, rows: np.ndarray, *, robust: bool = False) -> LabelScaler:
+    """Return the scaler of the labels of some rows: mean and deviation, or median and 68 % range.
+
+    A label that these rows lack, or that is constant there, is left as it is.
+    """
+    chosen = labels[rows]
+    known = ~np.isnan(chosen)
+    centre, scale = np.zeros(labels.shape[1]), np.ones(labels.shape[1])
+    for column in np.flatnonzero(known.any(axis=0)):
+        values = chosen[known[:, column], column]
+        if robust:
+            low, middle, high = np.quantile(values, [0.16, 0.5, 0.84])
+            centre[column], spread = middle, 0.5 * (high - low)
+        else:
+            centre[column], spread = values.mean(), values.std()
+        if spread > 1e-9 * max(1.0, abs(centre[column])):
+            scale[column] = spread
+    return LabelScaler(_float(centre), _float(scale))
+
+
+def build_parts(
+    seed: int | None, *parts: tuple[Any, tuple[int, ...], dict[str, int]]
+) -> list[nn.Module]:
+    """Build networks, each of (class, positional arguments, options), with weights from `seed`.
+
+    None gives networks to be filled from a file: ours have shapes but no weights.
+    """
+    generator = make_generator(seed or 0)
+    built = []
+    for number, (kind, arguments, options) in enumerate(parts):
+        options = {name: value for name, value in options.items() if value}
+        if kind in (*ENCODERS.values(), *DECODERS.values()):
+            # On the meta device construction draws no random number from torch's global generator.
+            with torch.device("meta"):
+                part = kind(*arguments, **options)
+            if seed is not None:
+                initialise(part.to_empty(device="cpu"), generator)
+                if isinstance(part, ConvDecoder):
+                    part.start_linear()
+        else:
+            # A class of the user draws from the global generator, which is lent and put back.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed((seed or 0) + number)
+                part = kind(*arguments, **options)
+        built.append(part)
+    return built
+
+
+def part_class(kind: Any, known: dict[str, Any]) -> Any:
+    """Return the class of a network that was chosen by its word or is given itself."""
+    return known[kind] if isinstance(kind, str) else kind
+
+
+def check_part(name: str, kind: Any, known: dict[str, Any]) -> None:
+    """Raise unless `kind` is one of the words or a class of networks."""
+    if isinstance(kind, str) or not isinstance(kind, type):
+        check_choice(name, kind, tuple(known))
+    elif not issubclass(kind, nn.Module):
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, known))} or a subclass of torch.nn.Module "
+            f"that takes two sizes, got {kind!r}."
+        )
+
+
+def check_same_network(network: nn.Module, **parameters: Any) -> None:
     """Raise unless `network`, which is to go on training, is the one that is asked for."""
-    asked = {
-        "latent_dim": (latent_dim, network.n_latents),
-        "encoder": (ENCODERS[encoder], type(network.encoder)),
-        "decoder": (DECODERS[decoder], type(network.decoder)),
-        "linear_path": (linear_path, network.linear is not None),
+    found = {
+        "latent_dim": getattr(network, "n_latents", None),
+        "encoder": type(getattr(network, "encoder", None)),
+        "decoder": type(getattr(network, "decoder", None)),
+        "linear_path": getattr(network, "linear", None) is not None,
     }
-    changed = [name for name, (wanted, found) in asked.items() if wanted != found]
+    asked = dict(parameters)
+    for name, known in (("encoder", ENCODERS), ("decoder", DECODERS)):
+        asked[name] = part_class(asked[name], known)
+    changed = [name for name, wanted in asked.items() if found[name] != wanted]
     if changed:
         raise ValueError(
             f"{', '.join(changed)} changed since the network was built, which goes on training; "
@@ -119,12 +190,21 @@ def flux_statistics(X: Any, rows: np.ndarray, weight: np.ndarray) -> tuple[np.nd
 
 
 def principal_path(
-    X: Any, rows: np.ndarray, weight: np.ndarray, scaler: FluxScaler, n_latents: int, seed: int
+    X: Any,
+    rows: np.ndarray,
+    weight: np.ndarray,
+    scaler: FluxScaler,
+    n_latents: int,
+    seed: int | None,
 ) -> LinearPath:
     """First principal components of the scaled spectra, from as many rows as half a gigabyte holds.
 
-    Fewer rows or pixels than latents leave the other components zero.
+    Fewer rows or pixels than latents leave the other components zero. Without a seed they are to
+    be filled from a file.
     """
+    if seed is None:
+        empty = torch.empty((n_latents, X.shape[1]), device="meta")
+        return LinearPath(empty, torch.empty(n_latents, device="meta"))
     rows = _spread(rows, max(n_latents, _MAX_COMPONENT_PIXELS // X.shape[1]))
     deviation = np.empty((len(rows), X.shape[1]), dtype=np.float32)
     for block in row_blocks(len(rows), X.shape[1]):
@@ -145,3 +225,7 @@ def _spread(rows: np.ndarray, n_most: int) -> np.ndarray:
     if len(rows) <= n_most:
         return rows
     return rows[np.linspace(0, len(rows) - 1, n_most).astype(int)]
+
+
+def _float(values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.float32))

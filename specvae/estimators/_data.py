@@ -1,9 +1,11 @@
 """Batches of spectra for the network, from arrays and lazy matrices alike."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from .._validation import check_flux, is_lazy, row_chunks
@@ -12,32 +14,95 @@ from ..exceptions import SpectrumError
 _BLOCK_PIXELS = 1_048_576
 
 
+class Batch(NamedTuple):
+    """What a training step sees; the batch is on axis 0."""
+
+    flux: Tensor  # (batch, n_pixels), NaN where missing
+    weight: Tensor  # (batch,)
+    labels: Tensor | None = None  # (batch, n_labels), physical units, NaN where unknown
+    inverse_variance: Tensor | None = None  # (batch, n_pixels), 0 where unknown
+    conditions: Tensor | None = None  # (batch, n_conditions), physical units
+    simulated: Tensor | None = None  # (batch,), bool
+
+    def to(self, device: torch.device) -> "Batch":
+        """Move to a device."""
+        return Batch._make(None if part is None else part.to(device) for part in self)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All that a fit was given, one entry for each spectrum."""
+
+    X: Any  # ndarray or SpectraArray of shape (n_spectra, n_pixels)
+    weight: np.ndarray  # (n_spectra,)
+    labels: np.ndarray | None = None  # (n_spectra, n_labels)
+    flux_error: Any = None  # like X: standard deviation of the flux
+    conditions: np.ndarray | None = None  # (n_spectra, n_conditions)
+
+
 class SpectraDataset(Dataset):
-    """Flux and weight of chosen rows; whole batches are fetched at once.
+    """Chosen rows of the training data; whole batches are fetched at once.
 
     Parameters
     ----------
-    X : ndarray or SpectraArray of shape (n_spectra, n_pixels)
+    data : TrainingData
     rows : ndarray of int
         Which spectra belong to the data set.
-    weight : ndarray of shape (n_spectra,)
-        One for each row of `X`.
+    simulated : map-style data set, optional
+        Its items, (flux, labels), join every batch.
+    n_simulated : float
+        Simulated rows for one real row.
+    seed : int
+        Of the order in which simulated rows are drawn.
     """
 
-    def __init__(self, X: Any, rows: np.ndarray, weight: np.ndarray):
-        self.X, self.rows, self.weight = X, rows, weight
+    def __init__(
+        self,
+        data: TrainingData,
+        rows: np.ndarray,
+        *,
+        simulated: Any = None,
+        n_simulated: float = 0.0,
+        seed: int = 0,
+    ):
+        self.data, self.rows = data, rows
+        self.simulated, self.n_simulated = simulated, n_simulated
+        self.generator = np.random.default_rng(seed)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Any:
-        flux, weight = self.__getitems__([index])
-        return flux[0], weight[0]
+        return Batch._make(part if part is None else part[0] for part in self.__getitems__([index]))
 
-    def __getitems__(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = self.rows[indices]
-        weight = torch.from_numpy(self.weight[rows].astype(np.float32))
-        return torch.from_numpy(read_flux(self.X, rows)), weight
+    def __getitems__(self, indices: list[int]) -> Batch:
+        rows, data = self.rows[indices], self.data
+        batch = Batch(
+            torch.from_numpy(read_flux(data.X, rows)),
+            _float(data.weight[rows]),
+            None if data.labels is None else _float(data.labels[rows]),
+            None if data.flux_error is None else _inverse_variance(data.flux_error, rows),
+            None if data.conditions is None else _float(data.conditions[rows]),
+        )
+        return batch if self.simulated is None else self._with_simulated(batch)
+
+    def _with_simulated(self, batch: Batch) -> Batch:
+        n_drawn = max(1, round(self.n_simulated * len(batch.flux)))
+        chosen = self.generator.integers(len(self.simulated), size=n_drawn)
+        if hasattr(self.simulated, "set_epoch"):
+            # Spectra that are drawn anew: which visit it is follows from the generator alone, so
+            # that a training that goes on sees what an unbroken one would have seen.
+            self.simulated.set_epoch(int(self.generator.integers(2**31)))
+        flux, labels = zip(*self.simulated.__getitems__(chosen.tolist()), strict=True)
+        drawn = torch.from_numpy(np.stack(flux).astype(np.float32))
+        is_simulated = torch.arange(len(batch.flux) + n_drawn) >= len(batch.flux)
+        assert batch.labels is not None
+        return batch._replace(
+            flux=torch.cat([batch.flux, drawn]),
+            weight=torch.cat([batch.weight, torch.ones(n_drawn)]),
+            labels=torch.cat([batch.labels, _float(np.stack(labels))]),
+            simulated=is_simulated,
+        )
 
 
 def as_is(batch: Any) -> Any:
@@ -60,3 +125,18 @@ def row_blocks(n_rows: int, n_pixels: int) -> list[np.ndarray]:
     """Row numbers in blocks that a network takes at once: a million pixels at most, or one row."""
     chunks = row_chunks(n_rows, n_pixels, max_pixels=_BLOCK_PIXELS)
     return [np.arange(chunk.start, chunk.stop) for chunk in chunks]
+
+
+def _inverse_variance(flux_error: Any, rows: np.ndarray) -> Tensor:
+    """Of some rows; an error that is not a positive number tells nothing, and weighs nothing."""
+    error = flux_error[rows].to_numpy() if is_lazy(flux_error) else flux_error[rows]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        inverse = 1.0 / np.square(error.astype(np.float64))
+    inverse[~(np.isfinite(inverse) & (error > 0))] = 0.0
+    # Only ratios within a spectrum count; errors in physical units would leave float32's range.
+    largest = inverse.max(axis=1, keepdims=True)
+    return _float(inverse / np.where(largest > 0, largest, 1.0))
+
+
+def _float(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))

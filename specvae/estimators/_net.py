@@ -2,21 +2,21 @@
 
 import copy
 import math
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import skorch
 import torch
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 
 from .._progress import progress_bar
 from .._random import make_generator
-from ..networks import masked_l1
+from ._checkpoint import Checkpoint
 from ._data import SpectraDataset, as_is
+from ._objective import Objective, Stage
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,33 @@ class TrainingPlan:
     seed: int
     verbose: int
     one_cycle: bool = True
+    frozen: str = ""  # name of a part of the network that stands still at first
+    frozen_epochs: int = 0
+    checkpoint: Checkpoint | None = None
+
+    def with_frozen(self, part: str, n_epochs: int) -> "TrainingPlan":
+        """Return the plan with one part of the network standing still at first."""
+        return replace(self, frozen=part, frozen_epochs=n_epochs)
 
 
 class _SpectraNet(skorch.NeuralNet):
-    """A skorch net whose batches are (flux, weight)."""
+    """A skorch net that takes whole batches and asks an objective for their loss."""
 
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        flux, weight = X.to(self.device), y_true.to(self.device)
-        loss = (weight * masked_l1(y_pred.reconstruction, self.module_.target(flux))).mean()
-        return loss / self.module_.scaler.unit
+    objective: Objective
+    noise: torch.Generator
+
+    def train_step_single(self, batch, **fit_params):
+        self._set_training(True)
+        losses = self._losses(batch, self.noise)
+        losses.total.backward()
+        verdict = losses.total if losses.verdict is None else losses.verdict
+        return {"loss": verdict, "parts": losses.parts, "y_pred": None}
+
+    def validation_step(self, batch, **fit_params):
+        self._set_training(False)
+        with torch.no_grad():
+            losses = self._losses(batch, None)
+        return {"loss": losses.total, "parts": losses.parts, "y_pred": None}
 
     def mean_loss(self, dataset):
         """Loss of the network as it is, over a data set."""
@@ -51,9 +69,61 @@ class _SpectraNet(skorch.NeuralNet):
             total += len(rows) * self.validation_step(batch)["loss"].item()
         return total / len(dataset)
 
+    def _losses(self, batch, generator):
+        stage = Stage(max(0, len(self.history) - 1), generator)
+        return self.objective(self.module_, batch.to(self.device), stage)
+
 
 class _Stop(Exception):
     """Training is over before the last epoch."""
+
+
+class _LearningRate(Callback):
+    """One cycle over all steps, told by their number alone, so that it can go on anywhere."""
+
+    def __init__(self, peak: float, n_steps: int, n_batches: int):
+        self.peak, self.n_steps, self.n_batches = peak, n_steps, n_batches
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.step_ = (len(net.history) - 1) * self.n_batches
+
+    def on_batch_begin(self, net, training=None, **kwargs):
+        if training:
+            for group in net.optimizer_.param_groups:
+                group["lr"] = self.peak * rise_and_fall(self.step_, self.n_steps)
+            self.step_ += 1
+
+
+class _Parts(Callback):
+    """Mean over each epoch of what the loss consists of."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.sums_, self.counts_ = {}, {}
+
+    def on_batch_end(self, net, batch=None, training=None, parts=None, **kwargs):
+        for name, value in (parts or {}).items():
+            key = f"{'train' if training else 'valid'}_{name}"
+            n_spectra = len(batch.weight)
+            self.sums_[key] = self.sums_.get(key, 0.0) + n_spectra * float(value)
+            self.counts_[key] = self.counts_.get(key, 0) + n_spectra
+
+    def on_epoch_end(self, net, **kwargs):
+        for key, total in self.sums_.items():
+            net.history.record(key, total / self.counts_[key])
+
+
+class _Freeze(Callback):
+    """Keep one part of the network as it is for the first epochs."""
+
+    def __init__(self, part: str, n_epochs: int):
+        self.part, self.n_epochs = part, n_epochs
+
+    def on_epoch_begin(self, net, **kwargs):
+        moves = len(net.history) > self.n_epochs
+        getattr(net.module_, self.part).requires_grad_(moves)
+
+    def on_train_end(self, net, **kwargs):
+        getattr(net.module_, self.part).requires_grad_(True)
 
 
 class _KeepBest(Callback):
@@ -63,9 +133,10 @@ class _KeepBest(Callback):
         self.monitor = monitor
         self.patience = patience
         self.start = start
+        self.best_, self.best_epoch_ = np.inf, 0
+        self.weights_: dict[str, Any] | None = None
 
     def on_train_begin(self, net, **kwargs):
-        self.best_, self.best_epoch_, self.weights_ = np.inf, 0, None
         if self.start is not None:  # the weights that training goes on from may stay the best
             self.best_ = net.mean_loss(self.start)
             self.weights_ = copy.deepcopy(net.module_.state_dict())
@@ -81,23 +152,46 @@ class _KeepBest(Callback):
         if loss < self.best_:
             self.best_, self.best_epoch_ = loss, len(net.history)
             self.weights_ = copy.deepcopy(net.module_.state_dict())
-        elif self.patience is not None and len(net.history) - self.best_epoch_ >= self.patience:
-            raise _Stop
+
+    def is_over(self, net):
+        waited = len(net.history) - self.best_epoch_
+        return self.patience is not None and waited >= self.patience
 
     def restore(self, net):
         if self.weights_ is not None:
             net.module_.load_state_dict(self.weights_)
         self.weights_ = self.start = None
 
+    def state(self):
+        return {"best": self.best_, "best_epoch": self.best_epoch_, "weights": self.weights_}
+
+    def go_on_from(self, state):
+        self.best_, self.best_epoch_ = state["best"], state["best_epoch"]
+        self.weights_ = state["weights"]
+
+
+class _EndOfEpoch(Callback):
+    """Write the state of the training where it is due, and stop when it is over."""
+
+    def __init__(self, keep_best: _KeepBest, write: Any):
+        self.keep_best, self.write = keep_best, write
+
+    def on_epoch_end(self, net, **kwargs):
+        if self.write is not None:
+            self.write(net)
+        if self.keep_best.is_over(net):
+            raise _Stop
+
 
 class _Bar(Callback):
     """A progress bar over the epochs."""
 
-    def __init__(self, total: int):
-        self.total = total
+    def __init__(self, total: int, initial: int):
+        self.total, self.initial = total, initial
 
     def on_train_begin(self, net, **kwargs):
         self.bar_ = progress_bar(total=self.total, desc="epochs", show=True)
+        self.bar_.update(self.initial)
 
     def on_epoch_end(self, net, **kwargs):
         row = net.history[-1]
@@ -132,6 +226,7 @@ def rise_and_fall(step: int, n_steps: int) -> float:
 
 def train_network(
     network: torch.nn.Module,
+    objective: Objective,
     train: SpectraDataset,
     valid: SpectraDataset | None,
     plan: TrainingPlan,
@@ -142,7 +237,8 @@ def train_network(
     Parameters
     ----------
     network : nn.Module
-        Its forward pass gives an object with `reconstruction`.
+    objective : Objective
+        What is to be made small.
     train, valid : SpectraDataset
         Without a validation share the training loss decides which weights are best.
     plan : TrainingPlan
@@ -164,28 +260,46 @@ def train_network(
     """
     watched = train if valid is None else valid
     starts_well = getattr(network, "linear", None) is not None
+    resumed = None if plan.checkpoint is None else plan.checkpoint.resume
+    may_stay_best = plan.one_cycle and (previous is not None or starts_well) and resumed is None
     keep_best = _KeepBest(
         "train_loss" if valid is None else "valid_loss",
         plan.patience,
         # What a continued network or a linear path starts from must not be lost.
-        start=watched if plan.one_cycle and (previous is not None or starts_well) else None,
+        start=watched if may_stay_best else None,
     )
-    callbacks: list[Any] = [("keep_best", keep_best)]
+    n_batches = -(-len(train) // plan.batch_size)
+    callbacks: list[Any] = [("parts", _Parts()), ("keep_best", keep_best)]
     if plan.one_cycle:
-        n_steps = plan.max_epochs * -(-len(train) // plan.batch_size)
-        cycle = LRScheduler(
-            torch.optim.lr_scheduler.LambdaLR,
-            step_every="batch",
-            lr_lambda=partial(rise_and_fall, n_steps=n_steps),
-        )
-        callbacks.append(("learning_rate", cycle))
+        n_steps = plan.max_epochs * n_batches
+        callbacks.append(("rate", _LearningRate(plan.learning_rate, n_steps, n_batches)))
+    if plan.frozen_epochs:
+        callbacks.append(("freeze", _Freeze(plan.frozen, plan.frozen_epochs)))
     if plan.verbose:
-        callbacks.append(("bar", _Bar(plan.max_epochs)))
+        n_before = 0 if resumed is None else len(resumed["history"])
+        callbacks.append(("bar", _Bar(plan.max_epochs, n_before)))
 
     generator = make_generator(plan.seed)
+    noise = make_generator(plan.seed + 1, str(plan.device))
+
+    def write(net):
+        assert plan.checkpoint is not None
+        plan.checkpoint.write(
+            net.module_,
+            net.optimizer_,
+            history=net.history.to_list(),
+            keep_best=keep_best.state(),
+            generators={"batches": generator, "noise": noise},
+            numpy_generator=train.generator,
+            objective=objective,
+        )
+
+    is_kept = plan.checkpoint is not None and plan.checkpoint.path is not None
+    # After the others: what they record belongs to the state.
+    callbacks.append(("end", _EndOfEpoch(keep_best, write if is_kept else None)))
     net = _SpectraNet(
         network,
-        criterion=torch.nn.Identity,  # the loss is in get_loss
+        criterion=torch.nn.Identity,  # the objective knows the loss
         optimizer=torch.optim.Adam,
         lr=plan.learning_rate,
         max_epochs=plan.max_epochs,
@@ -203,15 +317,30 @@ def train_network(
         iterator_valid__generator=generator,
     )
     net.initialize()
+    net.objective, net.noise = objective, noise
+    n_epochs = plan.max_epochs
     if previous is not None and previous.moments_ is not None and not plan.one_cycle:
         net.optimizer_.load_state_dict(previous.moments_)
         for group in net.optimizer_.param_groups:  # the state holds the old rate as well
             group["lr"] = plan.learning_rate
     interrupted = False
     net.notify("on_train_begin", X=train, y=None)
+    if resumed is not None:
+        assert plan.checkpoint is not None
+        plan.checkpoint.restore(
+            net.module_,
+            net.optimizer_,
+            generators={"batches": generator, "noise": noise},
+            numpy_generator=train.generator,
+            objective=objective,
+        )
+        net.history.extend(resumed["history"])
+        keep_best.go_on_from(resumed["keep_best"])
+        n_epochs -= len(net.history)
     try:
         # Not net.fit, which takes Ctrl-C for the end of the training.
-        net.fit_loop(train)
+        if not (resumed is not None and keep_best.is_over(net)):
+            net.fit_loop(train, epochs=n_epochs)
     except _Stop:
         pass
     except KeyboardInterrupt:
@@ -219,23 +348,52 @@ def train_network(
     finally:
         keep_best.restore(net)
         net.notify("on_train_end", X=train, y=None)
-    # From here on network and history are of use, and for single epochs the moments of Adam. What
-    # else the net holds would be pickled: the data, the network again, the moments of `fit`.
+    # From here on network and history are of use, and for single epochs the moments of Adam.
     net.moments_ = None if plan.one_cycle else _on_cpu(net.optimizer_.state_dict())
-    net.train_split = net.optimizer_ = None
+    return _only_network(net, network), interrupted
+
+
+def net_around(network: torch.nn.Module, device: torch.device) -> skorch.NeuralNet:
+    """Return a net around a network that is trained already, on a device."""
+    net = _SpectraNet(
+        network,
+        criterion=torch.nn.Identity,
+        optimizer=torch.optim.Adam,
+        device=device,
+        train_split=None,
+        callbacks__print_log=None,
+        verbose=0,
+    )
+    net.initialize()
+    net.moments_ = None
+    return _only_network(net, network)
+
+
+def _only_network(net: skorch.NeuralNet, network: torch.nn.Module) -> skorch.NeuralNet:
+    """Let a net go of what would be pickled: the data, the network again, the moments of `fit`."""
+    net.train_split = net.optimizer_ = net.objective = net.noise = None
     net.callbacks, net.callbacks_ = "disable", []
     net.module = type(network)
     network.eval()
-    return net, interrupted
+    return net
 
 
 def history_table(net: skorch.NeuralNet) -> pd.DataFrame:
-    """One row an epoch: epoch, train_loss, valid_loss where there is one, seconds, best."""
-    columns = ["epoch", "train_loss", "valid_loss", "dur", "best"]
+    """One row an epoch: epoch, the losses and their parts, seconds, best."""
     # An epoch that Ctrl-C cut short has no verdict.
     whole = [row for row in net.history if "best" in row]
+    first, last = ["epoch", "train_loss", "valid_loss"], ["dur", "best"]
+    parts = [
+        name
+        for name in dict.fromkeys(name for row in whole for name in row)
+        if name.startswith(("train_", "valid_")) and not name.endswith(("_count", "_best", "_loss"))
+    ]
+    columns = [*first, *parts, *last]
     rows = [{name: row[name] for name in columns if name in row} for row in whole]
     table = pd.DataFrame(rows).rename(columns={"dur": "seconds"})
-    losses = table.columns.intersection(["train_loss", "valid_loss"])
-    table[losses] *= net.module_.scaler.unit
+    if hasattr(net.module_, "decoder"):  # without one the losses are not of flux
+        of_flux = [
+            f"{of}_{what}" for of in ("train", "valid") for what in ("loss", "reconstruction")
+        ]
+        table[table.columns.intersection(of_flux)] *= net.module_.scaler.unit
     return table

@@ -31,7 +31,7 @@ class FluxScaler(nn.Module):
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
         # Adam wants gradients far above its 1e-8 and float32 their squares within its range: the
         # loss of flux in physical units, 1e-14 say, is divided by this while training.
-        self.unit = 1.0 if 1e-2 <= scale <= 1e2 else float(scale)
+        self.unit = 1.0 if 1e-4 <= scale <= 1e4 else float(scale)
 
     def forward(self, flux: Tensor) -> Tensor:
         """Scale flux (batch, n_pixels); missing pixels become 0, the mean spectrum."""

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ._conditional import join_conditions
+
 _CHANNELS = (16, 16, 16, 32, 32, 32, 64, 64, 64, 128, 128, 128, 256, 512)
 _KERNELS = (7, 5, 5, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3)
 _SLOPE = 0.1
@@ -72,10 +74,13 @@ class ConvEncoder(nn.Module):
         Length of the spectra; shorter ones than 2**stages positions are padded with zeros.
     n_outputs : int
         Width of the head.
+    n_conditions : int, default=0
+        Width of the conditions, which join the features before the head.
     """
 
-    def __init__(self, n_pixels: int, n_outputs: int):
+    def __init__(self, n_pixels: int, n_outputs: int, *, n_conditions: int = 0):
         super().__init__()
+        self.n_conditions = n_conditions
         plan = plan_stages(n_pixels)
         layers: list[nn.Module] = []
         n_in = 1
@@ -86,16 +91,16 @@ class ConvEncoder(nn.Module):
         layers += [nn.Conv1d(n_in, plan.n_channels, 3, padding=1), nn.LeakyReLU(_SLOPE)]
         self.n_padding = plan.n_padded - n_pixels
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(plan.n_channels * plan.n_positions, n_outputs)
+        self.head = nn.Linear(plan.n_channels * plan.n_positions + n_conditions, n_outputs)
 
     def features(self, flux: Tensor) -> Tensor:
         """Output of the convolutions, flattened."""
         padded = functional.pad(flux, (0, self.n_padding))  # (batch, padded)
         return self.body(padded[:, None]).flatten(1)  # (batch, channel * position)
 
-    def forward(self, flux: Tensor) -> Tensor:
+    def forward(self, flux: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map flux (batch, n_pixels) to outputs (batch, n_outputs)."""
-        return self.head(self.features(flux))
+        return self.head(join_conditions(self.features(flux), conditions, self.n_conditions))
 
 
 class ConvDecoder(nn.Module):
@@ -110,14 +115,17 @@ class ConvDecoder(nn.Module):
         Width of the code.
     n_pixels : int
         Length of the spectra; what was padded is cut off.
+    n_conditions : int, default=0
+        Width of the conditions, which join the code.
     """
 
-    def __init__(self, n_inputs: int, n_pixels: int):
+    def __init__(self, n_inputs: int, n_pixels: int, *, n_conditions: int = 0):
         super().__init__()
         plan = plan_stages(n_pixels)
+        self.n_conditions = n_conditions
         self.bottleneck = (plan.n_channels, plan.n_positions)
         self.n_pixels = n_pixels
-        self.head = nn.Linear(n_inputs, plan.n_channels * plan.n_positions)
+        self.head = nn.Linear(n_inputs + n_conditions, plan.n_channels * plan.n_positions)
         layers: list[nn.Module] = [
             nn.ConvTranspose1d(plan.n_channels, plan.n_channels, 3, padding=1),
             nn.LeakyReLU(_SLOPE),
@@ -130,8 +138,9 @@ class ConvDecoder(nn.Module):
         self.body = nn.Sequential(*layers)
         self.output = nn.Conv1d(n_in, 1, 3, padding=1)
 
-    def forward(self, code: Tensor) -> Tensor:
+    def forward(self, code: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map codes (batch, n_inputs) to flux (batch, n_pixels)."""
+        code = join_conditions(code, conditions, self.n_conditions)
         start = self.head(code).unflatten(1, self.bottleneck)  # (batch, channel, position)
         return self.output(self.body(start))[:, 0, : self.n_pixels]  # (batch, n_pixels)
 

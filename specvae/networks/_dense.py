@@ -4,6 +4,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from ._conditional import join_conditions
+
 _WIDTHS = (128, 64, 32)
 _SLOPE = 0.1
 
@@ -24,15 +26,21 @@ class DenseEncoder(nn.Module):
         Length of the spectra.
     n_outputs : int
         Width of the head.
+    n_conditions : int, default=0
+        Width of the conditions, which join the last hidden units before the head.
     """
 
-    def __init__(self, n_pixels: int, n_outputs: int):
+    def __init__(self, n_pixels: int, n_outputs: int, *, n_conditions: int = 0):
         super().__init__()
-        self.body = _stack((n_pixels, *_WIDTHS, n_outputs))
+        self.n_conditions = n_conditions
+        self.body = _stack((n_pixels, *_WIDTHS))
+        self.body.append(nn.LeakyReLU(_SLOPE))
+        self.body.append(nn.Linear(_WIDTHS[-1] + n_conditions, n_outputs))
 
-    def forward(self, flux: Tensor) -> Tensor:
+    def forward(self, flux: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map flux (batch, n_pixels) to outputs (batch, n_outputs)."""
-        return self.body(flux)
+        features = self.body[:-1](flux)  # (batch, 32)
+        return self.body[-1](join_conditions(features, conditions, self.n_conditions))
 
 
 class DenseDecoder(nn.Module):
@@ -44,12 +52,15 @@ class DenseDecoder(nn.Module):
         Width of the code.
     n_pixels : int
         Length of the spectra.
+    n_conditions : int, default=0
+        Width of the conditions, which join the code.
     """
 
-    def __init__(self, n_inputs: int, n_pixels: int):
+    def __init__(self, n_inputs: int, n_pixels: int, *, n_conditions: int = 0):
         super().__init__()
-        self.body = _stack((n_inputs, *reversed(_WIDTHS), n_pixels))
+        self.n_conditions = n_conditions
+        self.body = _stack((n_inputs + n_conditions, *reversed(_WIDTHS), n_pixels))
 
-    def forward(self, code: Tensor) -> Tensor:
+    def forward(self, code: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map codes (batch, n_inputs) to flux (batch, n_pixels)."""
-        return self.body(code)
+        return self.body(join_conditions(code, conditions, self.n_conditions))

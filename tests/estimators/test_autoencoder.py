@@ -379,7 +379,7 @@ def test_epoch_cut_short_does_not_count(flux, monkeypatch, n_batches, n_epochs):
     [
         ({"latent_dim": 0}, "latent_dim must be an integer >= 1, got 0"),
         ({"latent_dim": 2.5}, "latent_dim must be an integer"),
-        ({"encoder": "cnn"}, "encoder must be one of 'conv', 'dense', got 'cnn'"),
+        ({"encoder": "cnn"}, "encoder must be one of 'conv', 'dense', 'resnet', got 'cnn'"),
         ({"decoder": None}, "decoder must be one of"),
         ({"max_epochs": 0}, "max_epochs"),
         ({"batch_size": 0}, "batch_size"),
@@ -401,9 +401,9 @@ def test_bad_parameters_are_named_and_leave_no_trace(flux, parameters, message):
 
 
 def test_column_names_of_two_kinds_are_refused_before_the_work(flux, monkeypatch):
-    from specvae.estimators import _autoencoder
+    from specvae.estimators import _base
 
-    monkeypatch.setattr(_autoencoder, "train_network", None)  # not reached
+    monkeypatch.setattr(_base, "train_network", None)  # not reached
     frame = pd.DataFrame(flux).rename(columns={0: "first"})
     autoencoder = make_autoencoder()
     with pytest.raises(TypeError, match="all input features have string names"):
@@ -591,16 +591,16 @@ def test_linear_path_with_more_latents_than_spectra(flux):
 
 
 def test_metadata_routing_brings_groups_and_weights(flux, simulated, monkeypatch):
-    from specvae.estimators import _autoencoder
+    from specvae.estimators import _base
 
     seen = []
-    original = _autoencoder.train_network
+    original = _base.train_network
 
-    def spy(network, train, valid, plan, **options):
+    def spy(network, objective, train, valid, plan, **options):
         seen.append((train, valid))
-        return original(network, train, valid, plan, **options)
+        return original(network, objective, train, valid, plan, **options)
 
-    monkeypatch.setattr(_autoencoder, "train_network", spy)
+    monkeypatch.setattr(_base, "train_network", spy)
     weight = np.where(simulated.groups % 2, 3.0, 1.0)
     with config_context(enable_metadata_routing=True):
         autoencoder = make_autoencoder(max_epochs=1).set_fit_request(
@@ -620,5 +620,5 @@ def test_metadata_routing_brings_groups_and_weights(flux, simulated, monkeypatch
     for train, valid in seen:
         # Stars have five spectra each, and none is cut in two.
         assert len(train) + len(valid) == 30 and len(valid) == 5
-        ratios = train.weight / train.weight.min()
+        ratios = train.data.weight / train.data.weight.min()
         assert set(np.round(ratios, 6)) == {1.0, 3.0}

@@ -1,0 +1,242 @@
+"""How many labelled stars are enough: supervised, semi-supervised and unsupervised networks.
+
+About 3,000 simulated spectra of 400 stars of the catalogue design, 4,096 pixels of 0.1 Angstrom
+around H-beta and Mg b as HARPS sees them. For each seed a fifth of the stars is the test; of the
+others 1, 10 or 100 % have labels, chosen star by star, and a tenth watches. Every model sees every
+training spectrum, labelled or not, if it can use it. Errors are mean absolute errors over test
+stars, each star counting once; "normalised" is the mean over labels of the ratio to the constant
+predictor's. Settings were chosen on seed 100, which is not reported.
+
+Beside: the linear probe of the 128-latent VAE, which sees no label, against PCA(128) + least
+squares and the constant predictor; and how predictions change when a fifth of the pixels and 30
+Angstrom are missing. Run ``python benchmarks/label_fractions.py [--seeds 0 1 2] [--epochs 60]``; it
+writes benchmarks/results/label_fractions.json.
+"""
+
+import argparse
+import json
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.decomposition import PCA
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from specvae.estimators import (
+    PartialLabelRegressor,
+    SemiSupervisedVAE,
+    SpectralRegressor,
+    SpectralVAE,
+)
+from specvae.exceptions import CollapsedLatentsWarning
+from specvae.metrics import mean_by_star
+from specvae.preprocessing import MedianNormalizer
+from specvae.simulation import StellarSpectrumSimulator, catalogue_design
+from specvae.spectra import WavelengthGrid
+
+RESULT = Path(__file__).parent / "results/label_fractions.json"
+GRID = WavelengthGrid(4820.0, 0.1, 4096)
+N_STARS, N_SPECTRA = 400, 3000
+LABELS = ["teff_k", "logg_dex", "mh_dex", "rv_kms"]
+FRACTIONS = (0.01, 0.1, 1.0)
+DATA_SEED = 2026
+PATIENCE = 15
+
+
+def make_data():
+    design = catalogue_design(n_stars=N_STARS, mean_spectra_per_star=15, random_state=DATA_SEED)
+    rng = np.random.default_rng(DATA_SEED)
+    # One spectrum of each star, and of the others as many as are wanted.
+    first = np.unique(design.groups, return_index=True)[1]
+    others = np.setdiff1d(np.arange(len(design.groups)), first)
+    rows = np.sort(np.r_[first, rng.choice(others, N_SPECTRA - len(first), replace=False)])
+    labels, groups = design.labels.iloc[rows].reset_index(drop=True), design.groups[rows]
+    simulated = StellarSpectrumSimulator(GRID, instrument="harps").simulate(
+        labels, DATA_SEED, groups=groups
+    )
+    flux = MedianNormalizer().fit_transform(simulated.flux)
+    snr = np.nanmedian(simulated.noiseless_flux / simulated.sigma, axis=1)
+    print(
+        f"{len(flux)} spectra of {len(set(groups))} stars, median S/N "
+        f"{np.median(snr):.0f} per pixel (16 to 84 %: {np.quantile(snr, 0.16):.0f} to "
+        f"{np.quantile(snr, 0.84):.0f})"
+    )
+    return np.clip(flux, -5.0, 5.0), labels[LABELS], groups
+
+
+def split(groups, seed):
+    stars = np.random.default_rng(seed).permutation(np.unique(groups))
+    is_test = np.isin(groups, stars[: len(stars) // 5])
+    return np.flatnonzero(~is_test), np.flatnonzero(is_test), stars[len(stars) // 5 :]
+
+
+def known_labels(labels, groups, training_stars, fraction):
+    n_known = max(2, round(fraction * len(training_stars)))
+    return labels.where(pd.Series(np.isin(groups, training_stars[:n_known])), axis=0)
+
+
+def gaussian_process():
+    kernel = ConstantKernel(1.0) * RBF(5.0) + WhiteKernel(0.1)
+    process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+    return make_pipeline(PCA(30, random_state=0), StandardScaler(), PartialLabelRegressor(process))
+
+
+def networks(seed, epochs, fraction=1.0):
+    common = {"grid": GRID, "batch_size": 32, "learning_rate": 2e-3, "random_state": seed}
+    # An epoch of few labelled spectra has few steps: up to ten times as many epochs, so that the
+    # supervised network is not stopped before it has learnt.
+    more = min(10.0, 1.0 / fraction)
+    return {
+        "supervised": SpectralRegressor(
+            max_epochs=round(more * epochs), patience=round(more * PATIENCE), **common
+        ),
+        "semi-supervised": SemiSupervisedVAE(4, max_epochs=epochs, patience=PATIENCE, **common),
+    }
+
+
+def one_per_star(rows, groups, n_most):
+    """At most so many rows, of as many stars as possible: a Gaussian process cannot take all."""
+    order = np.random.default_rng(0).permutation(rows)
+    seen: dict = {}
+    turn = np.array(
+        [seen.setdefault(groups[row], []).append(row) or len(seen[groups[row]]) for row in order]
+    )
+    return np.sort(order[np.argsort(turn, kind="stable")[:n_most]])
+
+
+def errors(predicted, truth, groups):
+    result = mean_by_star(np.abs(predicted - truth.to_numpy()), groups)
+    return result.mean, result.standard_error
+
+
+def evaluate(flux, labels, groups, seed, epochs):
+    """Mean and standard error of each label's error, by model and fraction."""
+    train, test, stars = split(groups, seed)
+    found = {}
+
+    def record(name, fraction, predicted):
+        mean, standard_error = errors(predicted, labels.iloc[test], groups[test])
+        found[f"{name} {fraction:g}"] = {"mae": mean.tolist(), "error": standard_error.tolist()}
+
+    filled = np.where(np.isnan(flux), np.nanmean(flux[train], axis=0), flux)
+    for fraction in FRACTIONS:
+        y = known_labels(labels, groups, stars, fraction).iloc[train]
+        has = np.flatnonzero(y.notna().all(axis=1))
+        median = y.iloc[has].median().to_numpy()
+        record("constant", fraction, np.tile(median, (len(test), 1)))
+        n_components = min(32, len(has) - 1)
+        # Components of all training spectra; least squares on those with labels.
+        components = PCA(32, random_state=0).fit(filled[train])
+        codes = components.transform(filled[train[has]])[:, :n_components]
+        linear = LinearRegression().fit(codes, y.iloc[has])
+        test_codes = components.transform(filled[test])[:, :n_components]
+        record("PCA(32)+OLS", fraction, linear.predict(test_codes))
+        chosen = one_per_star(train[has], groups, 600)
+        with warnings.catch_warnings(action="ignore"):  # bounds of the kernel
+            process = gaussian_process().set_params(pca__n_components=min(30, len(chosen)))
+            process.fit(filled[chosen], labels.iloc[chosen])
+        record("PCA(30)+GP", fraction, process.predict(filled[test]))
+        for name, model in networks(seed, epochs, fraction).items():
+            start = time.perf_counter()
+            model.fit(flux[train], y, groups=groups[train])
+            predicted, std = model.predict(flux[test], return_std=True)
+            record(name, fraction, predicted)
+            print(
+                f"  seed {seed} {fraction:5.0%} {name:16s} {model.n_iter_:3d} epochs "
+                f"{time.perf_counter() - start:5.0f} s  "
+                + " ".join(f"{x:.3g}" for x in found[f"{name} {fraction:g}"]["mae"]),
+                flush=True,
+            )
+            if fraction == 1.0:
+                found[f"{name} intervals"] = coverage(
+                    predicted, std, labels.iloc[test], groups[test]
+                )
+                found[f"{name} missing"] = missing(model, flux[test], predicted, std, groups[test])
+    probe(flux, filled, labels, groups, train, record, test, seed, epochs)
+    return found
+
+
+def probe(flux, filled, labels, groups, train, record, test, seed, epochs):
+    """Labels read off codes of a network that saw none, beside as many principal components."""
+    vae = SpectralVAE(
+        128, grid=GRID, kl_weight=1e-5, max_epochs=epochs, patience=PATIENCE, learning_rate=2e-3,
+        random_state=seed,
+    )  # fmt: skip
+    with warnings.catch_warnings(action="ignore", category=CollapsedLatentsWarning):
+        vae.fit(flux[train], groups=groups[train])
+    components = PCA(128, random_state=0).fit(filled[train])
+    for name, codes in (
+        ("VAE(128)+OLS", [vae.transform(flux[rows]) for rows in (train, test)]),
+        ("PCA(128)+OLS", [components.transform(filled[rows]) for rows in (train, test)]),
+    ):
+        linear = LinearRegression().fit(codes[0], labels.iloc[train])
+        record(name, 1.0, linear.predict(codes[1]))
+    n_alive = int((vae.latent_kl_ >= 0.01).sum())
+    print(f"  seed {seed} VAE(128): {vae.n_iter_} epochs, {n_alive} latents carry 0.01 nats")
+
+
+def coverage(predicted, std, truth, groups):
+    """Share of stars whose label lies within one standard deviation, for each label."""
+    inside = (np.abs(predicted - truth.to_numpy()) <= std).astype(float)
+    return mean_by_star(inside, groups).mean.tolist()
+
+
+def missing(model, flux, predicted, std, groups):
+    """Mean change of the prediction over its uncertainty with pixels missing, for each label."""
+    rng = np.random.default_rng(0)
+    holed = np.where(rng.random(flux.shape) < 0.2, np.nan, flux)
+    holed[:, GRID.slice(5000.0, 5030.0)] = np.nan
+    change = np.abs(model.predict(holed) - predicted) / std
+    return mean_by_star(change, groups).mean.tolist()
+
+
+def summary(record):
+    """Table of errors averaged over seeds, and the normalised error."""
+    names = [name for name in record[0] if "mae" in record[0][name]]
+    rows = {}
+    for name in names:
+        mae = np.mean([one[name]["mae"] for one in record], axis=0)
+        error = np.mean([one[name]["error"] for one in record], axis=0)
+        fraction = name.rsplit(" ", 1)[1]
+        ratios = [
+            np.mean(np.array(one[name]["mae"]) / np.array(one[f"constant {fraction}"]["mae"]))
+            for one in record
+        ]
+        rows[name] = [f"{m:.3g}+-{e:.2g}" for m, e in zip(mae, error, strict=True)]
+        rows[name] += [f"{np.mean(ratios):.3f}", f"{np.std(ratios):.3f}"]
+    columns = [*LABELS, "normalised", "over seeds"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    start = time.perf_counter()
+    flux, labels, groups = make_data()
+    record = []
+    for seed in options.seeds:
+        record.append(evaluate(flux, labels, groups, seed, options.epochs))
+        print(summary(record).to_string(), flush=True)
+        minutes = (time.perf_counter() - start) / 60.0
+        content = {"labels": LABELS, "seeds": options.seeds[: len(record)], "minutes": minutes}
+        RESULT.write_text(json.dumps({**content, "results": record}, indent=1) + "\n")
+    for name in ("supervised", "semi-supervised"):
+        for kind in ("intervals", "missing"):
+            value = np.mean([one[f"{name} {kind}"] for one in record], axis=0)
+            print(f"{name} {kind}:", dict(zip(LABELS, value.round(3).tolist(), strict=True)))
+    print(f"{minutes:.0f} minutes on {options.threads} threads, seeds {options.seeds}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Simulated spectra that join the real ones in training."""
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from .._validation import check_labels
+
+
+class Pairs:
+    """A map-style data set of flux and labels that are given as two arrays.
+
+    Parameters
+    ----------
+    flux : ndarray of shape (n_spectra, n_pixels)
+    labels : ndarray of shape (n_spectra, n_labels)
+    """
+
+    def __init__(self, flux: np.ndarray, labels: np.ndarray):
+        self.flux, self.labels = flux, labels
+
+    def __len__(self) -> int:
+        return len(self.flux)
+
+    def __getitems__(self, rows: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [(self.flux[row], self.labels[row]) for row in rows]
+
+
+def check_simulated(simulated: Any, n_labels: int, names: Any, flux_error: Any) -> Any:
+    """Return a map-style data set of (flux, labels), or None where nothing is given.
+
+    Raises
+    ------
+    ValueError
+        If its labels are not those of `y`, or errors of the flux are given beside it.
+    """
+    if simulated is None:
+        return None
+    if flux_error is not None:
+        raise ValueError(
+            "flux_error cannot be given beside simulated, whose rows have none; leave one out."
+        )
+    if isinstance(simulated, tuple):
+        if len(simulated) != 2:
+            raise ValueError(f"simulated must be (flux, labels), got {len(simulated)} entries.")
+        flux = np.asarray(simulated[0], dtype=np.float32)
+        labels, given = check_labels(simulated[1], len(flux))
+        data: Any = Pairs(flux, labels.reshape(len(labels), -1).astype(np.float32))
+    else:
+        # A copy, since which visit comes next is told to it.
+        data, given = copy.copy(simulated), getattr(simulated, "label_names", None)
+    if names is not None and given is not None and list(names) != list(given):
+        raise ValueError(
+            f"simulated has the labels {', '.join(given)}, y has {', '.join(names)}: give the same "
+            "in the same order."
+        )
+    if hasattr(data, "set_epoch"):
+        data.set_epoch(0)  # this copy counts no visits, which it would share with the original
+    ((_, of_first),) = data.__getitems__([0])
+    if len(of_first) != n_labels:
+        raise ValueError(f"simulated has {len(of_first)} labels, y has {n_labels}.")
+    return data
