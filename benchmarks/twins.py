@@ -14,8 +14,8 @@ from its twin's code under its own Teff and log g.
 
 "without adversary" has adversary_weight=0 and is the same otherwise; "plain" has no price on the
 code either (kl_weight=0): a conditional autoencoder without any disentanglement, which is the
-published baseline. "PCA residuals" are principal components of
-what a quadratic in Teff and log g leaves. Published: de Mijolla, Ness & Viti 2019, 25,000 noiseless
+published baseline. "PCA residuals" are principal components of what a quadratic in Teff and log g
+leaves. Published: de Mijolla, Ness & Viti 2019, 25,000 noiseless
 training pairs and 12,500 test pairs of other simulations with about 7000 pixels.
 
 Prints the tables, writes benchmarks/results/twins.json.
@@ -45,7 +45,8 @@ BINNING = 8
 N_PIXELS = TWIN_GRID.n_pixels // BINNING
 SNRS = (None, 100, 50, 30)
 TRAIN_SNR = 50
-TRAIN_SEED, TEST_SEED, NOISE_SEED = 2, 1, 7
+# Settings were chosen on the pairs of seed 1; those that are reported were not looked at.
+TRAIN_SEED, TEST_SEED, NOISE_SEED = 2, 11, 7
 N_LATENTS, N_COMPONENTS, WIDTH = 14, 64, 256
 PUBLISHED = {
     "share of pairs with the twin nearest": (0.607, 0.081),
