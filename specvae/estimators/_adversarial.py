@@ -8,6 +8,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_sample_weight,
+    _get_feature_names,
     _num_samples,
     check_array,
     check_is_fitted,
@@ -92,6 +93,9 @@ class AdversarialAutoencoder(TransformerMixin, AbstractSpectralEstimator):
         Epochs trained.
     n_conditions_ : int
         Number of conditions, 0 where `fit` had none.
+    condition_names_in_ : ndarray of str, shape (n_conditions,)
+        Columns of the conditions, where they came as a DataFrame; another DataFrame is read by
+        these names.
     grid_ : WavelengthGrid or None
         Grid of the training spectra, as far as known.
     n_features_in_ : int
@@ -231,6 +235,7 @@ class AdversarialAutoencoder(TransformerMixin, AbstractSpectralEstimator):
         GridMismatchError
             If `X` lies on another grid than `grid`.
         """
+        names = _get_feature_names(conditions)
         if conditions is not None:
             conditions = self._check_conditions(conditions, _num_samples(X))
         trained = self._train(
@@ -240,6 +245,10 @@ class AdversarialAutoencoder(TransformerMixin, AbstractSpectralEstimator):
             resume_from=resume_from,
             conditions=conditions,
         )
+        if names is not None:
+            self.condition_names_in_ = names
+        elif hasattr(self, "condition_names_in_"):
+            del self.condition_names_in_
         self.n_conditions_ = 0 if conditions is None else conditions.shape[1]
         self._take_over(trained, X)
         return self
@@ -401,6 +410,11 @@ class AdversarialAutoencoder(TransformerMixin, AbstractSpectralEstimator):
             )
         if conditions is None:
             return None
+        if hasattr(conditions, "columns") and hasattr(self, "condition_names_in_"):
+            missing = [name for name in self.condition_names_in_ if name not in conditions.columns]
+            if missing:
+                raise ValueError(f"conditions lacks {', '.join(missing)}, which fit had.")
+            conditions = conditions[list(self.condition_names_in_)]
         conditions = self._check_conditions(conditions, n_spectra)
         if conditions.shape[1] != self.n_conditions_:
             raise ValueError(

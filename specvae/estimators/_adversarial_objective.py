@@ -52,6 +52,8 @@ class AdversarialObjective:
         # Flux in any unit gives a loss of the same size, so that the weights keep their meaning.
         parts = {"reconstruction": (batch.weight * error).mean() / network.scaler.unit}
         total = parts["reconstruction"]
+        # Epochs are compared at the full price, or the first, which pay little, would be best.
+        lacking = torch.zeros_like(total)
         if network.variational:
             parts["kl"] = (batch.weight * kl_to_unit_normal(*output.posterior)).mean()
             total = total + self.kl_weight * parts["kl"]
@@ -61,8 +63,11 @@ class AdversarialObjective:
                 self._teach(network.adversary, output.code.detach(), bins)
             logits = _constant(network.adversary)(output.code)
             parts["knowledge"] = knowledge_of_bins(logits, bins, network.bins.entropy)
-            total = total + warm * self.weight * parts["knowledge"]
-        return Losses(total, {name: value.detach() for name, value in parts.items()})
+            charge = self.weight * parts["knowledge"]
+            total = total + warm * charge
+            lacking = lacking + (1.0 - warm) * charge.detach()
+        parts = {name: value.detach() for name, value in parts.items()}
+        return Losses(total, parts, total.detach() + lacking)
 
     def state_dict(self) -> dict[str, Any]:
         """State of the adversary's optimizer, for a checkpoint."""

@@ -66,7 +66,8 @@ def flux_scaler(X: Any, rows: np.ndarray, weight: np.ndarray) -> FluxScaler:
 def label_scaler(labels: np.ndarray, rows: np.ndarray, *, robust: bool = False) -> LabelScaler:
     """Return the scaler of the labels of some rows: mean and deviation, or median and 68 % range.
 
-    A label that these rows lack, or that is constant there, is left as it is.
+    Where the 68 % range is empty, the deviation is taken. A label that is constant in these rows is
+    only centred, one that they lack is left as it is.
     """
     chosen = labels[rows]
     known = ~np.isnan(chosen)
@@ -76,9 +77,11 @@ def label_scaler(labels: np.ndarray, rows: np.ndarray, *, robust: bool = False) 
         if robust:
             low, middle, high = np.quantile(values, [0.16, 0.5, 0.84])
             centre[column], spread = middle, 0.5 * (high - low)
+            spread = spread if spread > 0 else values.std()
         else:
             centre[column], spread = values.mean(), values.std()
-        if spread > 1e-9 * max(1.0, abs(centre[column])):
+        # Beside their own size: labels in units that make them small vary all the same.
+        if spread > 1e-9 * np.abs(values).max():
             scale[column] = spread
     return LabelScaler(_float(centre), _float(scale))
 
@@ -105,7 +108,8 @@ def build_parts(
         else:
             # A class of the user draws from the global generator, which is lent and put back.
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed((seed or 0) + number)
+                # Not torch.manual_seed, which would reach the generators of all devices.
+                torch.default_generator.manual_seed((seed or 0) + number)
                 part = kind(*arguments, **options)
         built.append(part)
     return built

@@ -17,6 +17,8 @@ _KEYS = {
     *("format", "version", "identity", "network", "optimizer", "history", "keep_best"),
     *("generators", "numpy_generator"),
 }
+# Parts of networks that hold statistics of the training rows.
+_OF_TRAINING_ROWS = ("scaler.", "label_scaler.", "condition_scaler.")
 
 
 @dataclass
@@ -100,14 +102,15 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            If it belongs to other spectra or labels than `network`, which is not trained yet.
+            If it belongs to other spectra, labels or conditions than `network`, which is not
+            trained yet.
         """
         assert self.resume is not None
-        found = self.resume["network"]
-        for name, wanted in network.state_dict().items():
-            # Statistics of the training rows; the sums differ by rounding with other threads.
-            if name.startswith(("scaler.", "label_scaler.")) and not _almost_equal(
-                found.get(name), wanted.cpu()
+        found, ours = self.resume["network"], network.state_dict()
+        for name, wanted in ours.items():
+            # The sums differ by rounding with other threads.
+            if name.startswith(_OF_TRAINING_ROWS) and not _almost_equal(
+                found.get(name), wanted.cpu(), _size_of(name, ours)
             ):
                 raise ValueError(
                     f"the checkpoint {self.path} belongs to a training on other spectra, labels or "
@@ -176,12 +179,20 @@ def check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any], path: An
         )
 
 
-def _almost_equal(found: Any, wanted: torch.Tensor) -> bool:
+def _size_of(name: str, state: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Size beside which a difference is rounding: each label has its own, all pixels one."""
+    part = name.rpartition(".")[0]
+    if part in ("label_scaler", "condition_scaler"):
+        return state[f"{part}.scale"].cpu().double()
+    size = state[name].cpu().double().abs()
+    return size.max() if size.numel() else size
+
+
+def _almost_equal(found: Any, wanted: torch.Tensor, size: torch.Tensor) -> bool:
     if not isinstance(found, torch.Tensor) or found.shape != wanted.shape:
         return False
     found, wanted = found.double(), wanted.double()
-    size = float(wanted.abs().max()) if wanted.numel() else 0.0
-    return torch.allclose(found, wanted, rtol=1e-4, atol=1e-5 * size)
+    return bool(((found - wanted).abs() <= 1e-4 * wanted.abs() + 1e-5 * size).all())
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

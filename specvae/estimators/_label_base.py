@@ -23,6 +23,17 @@ def check_label_matrix(y: Any, n_spectra: int, estimator: Any) -> tuple[np.ndarr
     return labels.reshape(len(labels), -1), names, labels.ndim == 1
 
 
+def check_known_in_training(labels: np.ndarray, rows: np.ndarray) -> None:
+    """Raise unless each label is known for one of the training rows at least."""
+    unknown = np.isnan(labels[rows]).all(axis=0)
+    if unknown.any():
+        raise ValueError(
+            f"label column {int(np.argmax(unknown))} of y is NaN in all training rows, and "
+            "known at weight zero or in the validation share only: lower validation_fraction (0 "
+            "trains on all), or leave the column out."
+        )
+
+
 def record_labels(estimator: Any, names: Any, n_labels: int, one_dimensional: bool) -> None:
     """Set `label_names_in_` where labels have names, and how many there are."""
     if names is not None:

@@ -10,7 +10,13 @@ from ..metrics import nan_r2_score
 from ..networks import LabelPredictor
 from ._base import AbstractSpectralEstimator, batches
 from ._build import ENCODERS, build_parts, flux_scaler, label_scaler, part_class
-from ._label_base import calibrate, check_label_matrix, label_dtype, record_labels
+from ._label_base import (
+    calibrate,
+    check_known_in_training,
+    check_label_matrix,
+    label_dtype,
+    record_labels,
+)
 from ._latent_objective import LabelObjective
 
 
@@ -238,13 +244,7 @@ class SpectralRegressor(RegressorMixin, AbstractSpectralEstimator):
         return {"encoder": self.encoder}
 
     def _build(self, data, rows, seed):
-        unknown = np.isnan(data.labels[rows]).all(axis=0)
-        if unknown.any():
-            raise ValueError(
-                f"label column {int(np.argmax(unknown))} of y is NaN in all training rows, and "
-                "known in the validation share only: lower validation_fraction (0 trains on all), "
-                "or leave the column out."
-            )
+        check_known_in_training(data.labels, rows)
         n_outputs = 2 * data.labels.shape[1]
         (encoder,) = build_parts(
             seed, (part_class(self.encoder, ENCODERS), (data.X.shape[1], n_outputs), {})

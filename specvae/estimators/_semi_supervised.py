@@ -15,14 +15,20 @@ from sklearn.utils.validation import (
 )
 
 from .._random import make_generator, spawn_seeds
-from .._validation import check_choice, check_number
+from .._validation import check_choice, check_number, check_same_grid
 from ..exceptions import SpectrumError
 from ..metrics import nan_r2_score
 from ..networks import LatentModel, masked_l1
 from ._base import AbstractSpectralEstimator, batches, decode_blocks
 from ._build import DECODERS, ENCODERS, build_parts, flux_scaler, label_scaler, part_class
 from ._flux_error import check_flux_error
-from ._label_base import calibrate, check_label_matrix, label_dtype, record_labels
+from ._label_base import (
+    calibrate,
+    check_known_in_training,
+    check_label_matrix,
+    label_dtype,
+    record_labels,
+)
 from ._latent_objective import LatentObjective
 from ._simulated import check_simulated
 from ._vae import RECONSTRUCTIONS
@@ -257,13 +263,15 @@ class SemiSupervisedVAE(TransformerMixin, RegressorMixin, AbstractSpectralEstima
             If `X` lies on another grid than `grid`.
         """
         labels, names, one_dimensional = check_label_matrix(y, _num_samples(X), self)
+        if self.decoder_pretrained is not None:
+            _check_simulator(self.decoder_pretrained, names, X, self)
         labelled = ~np.isnan(labels).all(axis=1)
         trained = self._train(
             X,
             groups=groups,
             sample_weight=sample_weight,
             resume_from=resume_from,
-            simulated=check_simulated(simulated, labels.shape[1], names, flux_error),
+            simulated=check_simulated(simulated, X, labels.shape[1], names, flux_error),
             n_simulated=self.simulated_ratio,
             labelled=labelled,
             labels=labels,
@@ -418,8 +426,10 @@ class SemiSupervisedVAE(TransformerMixin, RegressorMixin, AbstractSpectralEstima
         ValueError
             If there is no such label.
         """
-        codes = self.transform(X)
+        check_is_fitted(self)
         column = self._label_column(label)
+        # Not `transform`, whose output may have been set to a DataFrame.
+        (codes,) = self._apply(X, lambda network, flux: network.encode(flux))
         scale = float(self.net_.module_.label_scaler.scale[column])
         codes[:, column] += np.asarray(delta, dtype=np.float32) / scale
         return self.inverse_transform(codes)
@@ -500,6 +510,7 @@ class SemiSupervisedVAE(TransformerMixin, RegressorMixin, AbstractSpectralEstima
     def _build(self, data, rows, seed):
         n_pixels, n_labels = data.X.shape[1], data.labels.shape[1]
         n_latents = n_labels + int(self.n_free_latents)
+        check_known_in_training(data.labels, rows)
         n_outputs = n_latents * (2 if self.variational else 1)
         encoder, decoder = build_parts(
             seed,
@@ -576,6 +587,21 @@ def _predict(network, X, rows):
     return tuple(
         np.concatenate([part.cpu().numpy() for part in parts]).astype(np.float64)
         for parts in zip(*found, strict=True)
+    )
+
+
+def _check_simulator(simulator, names, X, estimator):
+    """Raise if a pretrained simulator is known to have other labels or another grid."""
+    check_is_fitted(simulator)
+    theirs = getattr(simulator, "feature_names_in_", None)
+    if names is not None and theirs is not None and list(names) != list(theirs):
+        raise ValueError(
+            f"decoder_pretrained has the labels {', '.join(theirs)}, y has {', '.join(names)}: "
+            "give the same in the same order."
+        )
+    known = getattr(X, "grid", None)
+    check_same_grid(
+        estimator.grid if known is None else known, getattr(simulator, "grid_", None), estimator
     )
 
 

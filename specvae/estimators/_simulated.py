@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import check_labels
+from .._validation import check_flux, check_labels, unmask
+from ..exceptions import SpectrumError
 
 
 class Pairs:
@@ -27,13 +28,14 @@ class Pairs:
         return [(self.flux[row], self.labels[row]) for row in rows]
 
 
-def check_simulated(simulated: Any, n_labels: int, names: Any, flux_error: Any) -> Any:
+def check_simulated(simulated: Any, X: Any, n_labels: int, names: Any, flux_error: Any) -> Any:
     """Return a map-style data set of (flux, labels), or None where nothing is given.
 
     Raises
     ------
     ValueError
-        If its labels are not those of `y`, or errors of the flux are given beside it.
+        If its labels are not those of `y`, its spectra not as long as those of `X` or not usable,
+        or errors of the flux are given beside it.
     """
     if simulated is None:
         return None
@@ -44,7 +46,11 @@ def check_simulated(simulated: Any, n_labels: int, names: Any, flux_error: Any) 
     if isinstance(simulated, tuple):
         if len(simulated) != 2:
             raise ValueError(f"simulated must be (flux, labels), got {len(simulated)} entries.")
-        flux = np.asarray(simulated[0], dtype=np.float32)
+        flux = np.asarray(unmask(simulated[0]), dtype=np.float32)
+        try:
+            check_flux(flux)
+        except SpectrumError as error:
+            raise ValueError(f"simulated: {error}") from error
         labels, given = check_labels(simulated[1], len(flux))
         data: Any = Pairs(flux, labels.reshape(len(labels), -1).astype(np.float32))
     else:
@@ -57,7 +63,13 @@ def check_simulated(simulated: Any, n_labels: int, names: Any, flux_error: Any) 
         )
     if hasattr(data, "set_epoch"):
         data.set_epoch(0)  # this copy counts no visits, which it would share with the original
-    ((_, of_first),) = data.__getitems__([0])
+    ((first, of_first),) = data.__getitems__([0])
+    n_pixels = np.shape(X)[-1]
+    if np.shape(first) != (n_pixels,):
+        raise ValueError(
+            f"simulated has spectra of shape {np.shape(first)}, X has {n_pixels} pixels: put both "
+            "on one grid."
+        )
     if len(of_first) != n_labels:
         raise ValueError(f"simulated has {len(of_first)} labels, y has {n_labels}.")
     return data

@@ -2,6 +2,7 @@ import math
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -355,3 +356,27 @@ def test_empty_network_has_the_shapes_of_the_trained_one(flux, known, changes):
     shapes = {name: tuple(value.shape) for name, value in state.items()}
     empty = fitted._empty_network(shapes).state_dict()
     assert {name: tuple(value.shape) for name, value in empty.items()} == shapes
+
+
+def test_epochs_are_compared_at_the_full_price():
+    network, batch = small_network()
+    objective = make_objective(weight=5.0, warmup_epochs=9, n_steps=200)
+    losses = objective(network, batch, Stage(0, make_generator(0)))
+    knowledge = float(losses.parts["knowledge"])
+    assert knowledge > 0.1
+    lacking = float(losses.verdict - losses.total.detach())
+    assert lacking == pytest.approx(0.9 * 5.0 * knowledge, rel=1e-4)
+
+
+def test_conditions_of_a_dataframe_are_read_by_name(flux, known):
+    table = pd.DataFrame(known, columns=["teff_k", "logg_dex"])
+    model = AdversarialAutoencoder(
+        2, encoder="dense", decoder="dense", max_epochs=1, random_state=0, device="cpu"
+    )
+    codes = model.fit_transform(flux, conditions=table)
+    turned = table[["logg_dex", "teff_k"]]
+    np.testing.assert_array_equal(model.transform(flux, conditions=turned), codes)
+    np.testing.assert_array_equal(model.decode(codes, turned), model.decode(codes, known))
+    with pytest.raises(ValueError, match="conditions lacks teff_k"):
+        model.decode(codes, table[["logg_dex"]])
+    assert not hasattr(model.fit(flux, conditions=known), "condition_names_in_")

@@ -315,6 +315,23 @@ def test_checkpoint_of_other_labels_is_refused(flux, tmp_path):
         make_regressor(max_epochs=1).fit(flux, flux[:, 9], resume_from=path)
 
 
+def test_checkpoint_of_other_labels_beside_larger_ones_is_refused(flux, tmp_path):
+    labels = np.column_stack([5000.0 + 1000.0 * flux[:, 7], flux[:, 9]])
+    path = tmp_path / "state"
+    make_regressor(max_epochs=1, checkpoint_path=path).fit(flux, labels)
+    with pytest.raises(ValueError, match="a training on other spectra, labels or weights"):
+        make_regressor(max_epochs=1).fit(flux, labels + [0.0, 0.02], resume_from=path)
+
+
+def test_checkpoint_of_other_conditions_is_refused(flux, tmp_path):
+    model = AdversarialAutoencoder(
+        2, **{**OPTIONS, "decoder": "dense", "max_epochs": 1, "checkpoint_path": tmp_path / "state"}
+    )
+    model.fit(flux, conditions=flux[:, 7])
+    with pytest.raises(ValueError, match="a training on other spectra, labels or weights"):
+        clone(model).fit(flux, conditions=10.0 * flux[:, 9], resume_from=tmp_path / "state")
+
+
 def test_where_the_file_lies_and_what_it_runs_on_may_change(flux, path, tmp_path):
     model = make_autoencoder(checkpoint_path=tmp_path / "elsewhere", checkpoint_minutes=5.0)
     model.fit(flux, resume_from=path)

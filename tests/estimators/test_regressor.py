@@ -345,6 +345,13 @@ def test_network_of_the_user(flux, labels):
     np.testing.assert_array_equal(clone(regressor).fit(flux, labels).predict(flux), predicted)
 
 
+def test_network_of_the_user_does_not_reseed_other_devices(flux, labels, monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    make_regressor(encoder=OneLayer, max_epochs=1).fit(flux, labels)
+    assert not seeded
+
+
 @pytest.mark.parametrize("encoder", ["conv", "resnet"])
 def test_published_networks(flux, labels, encoder):
     fitted = make_regressor(encoder=encoder, max_epochs=2).fit(flux, labels)

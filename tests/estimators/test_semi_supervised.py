@@ -4,9 +4,11 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from specvae.estimators import SemiSupervisedVAE
+from specvae.estimators import SemiSupervisedVAE, SpectralSimulator
+from specvae.estimators._build import label_scaler
+from specvae.exceptions import GridMismatchError
 from specvae.simulation import RedrawnSpectra, StellarSpectrumSimulator, simulate_spectra
-from specvae.spectra import WavelengthGrid
+from specvae.spectra import SpectraArray, WavelengthGrid
 
 GRID = WavelengthGrid(5150.0, 0.2, 256)
 
@@ -262,3 +264,71 @@ def test_a_pretrained_decoder_is_taken_over(flux, simulated, labels):
     )
     with pytest.raises(ValueError, match="knows 4 labels, y has 1"):
         clone(model).fit(flux, np.arange(150.0))
+
+
+def test_intervene_does_not_depend_on_the_output_that_transform_is_set_to(flux, labels):
+    model = make_model(max_epochs=1).fit(flux, labels)
+    wanted = model.intervene(flux[:3], "rv_kms", 5.0)
+    model.set_output(transform="pandas")
+    np.testing.assert_array_equal(model.intervene(flux[:3], "rv_kms", 5.0), wanted)
+
+
+def test_label_that_only_the_validation_share_has_is_refused(flux, simulated):
+    labels = simulated.labels.to_numpy().copy()
+    labels[1:, 0] = np.nan
+    failed = 0
+    for seed in range(40):
+        model = make_model(max_epochs=1, random_state=seed)
+        try:
+            model.fit(flux, labels)
+        except ValueError as error:
+            assert "label column 0 of y is NaN in all training rows" in str(error)
+            assert not hasattr(model, "net_")
+            failed += 1
+            break
+        assert model.net_.module_.label_scaler.centre[0] > 1000
+    assert failed
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda flux: flux[:, :-1], "simulated has spectra of shape .*X has 256 pixels"),
+        (lambda flux: np.where(flux == flux[2, 7], np.inf, flux), "simulated: .*infinity"),
+        (lambda flux: np.where(np.arange(len(flux))[:, None] == 2, np.nan, flux), "no valid pixel"),
+    ],
+)
+def test_simulated_spectra_that_cannot_be_used_are_refused(flux, simulated, labels, spoil, message):
+    with pytest.raises(ValueError, match=message):
+        make_model(max_epochs=1).fit(flux, labels, simulated=(spoil(flux), simulated.labels))
+
+
+def test_masked_pixels_of_simulated_spectra_do_not_teach(flux, simulated, labels):
+    hidden = np.zeros(flux.shape, dtype=bool)
+    hidden[:, :20] = True
+    pairs = [
+        (np.ma.masked_array(np.where(hidden, 9.0, flux), hidden), simulated.labels),
+        (np.where(hidden, np.nan, flux), simulated.labels),
+    ]
+    masked, missing = (make_model(max_epochs=1).fit(flux, labels, simulated=p) for p in pairs)
+    np.testing.assert_array_equal(masked.predict(flux), missing.predict(flux))
+
+
+def test_simulator_of_other_labels_or_another_grid_is_refused(flux, simulated, labels):
+    simulator = SpectralSimulator(decoder="dense", max_epochs=1, grid=GRID, device="cpu")
+    model = make_model(max_epochs=1, decoder_pretrained=simulator.fit(simulated.labels, flux))
+    with pytest.raises(ValueError, match=r"decoder_pretrained has the labels teff_k, .*y has rv"):
+        model.fit(flux, labels[labels.columns[::-1]])
+    other = SpectraArray(flux, grid=WavelengthGrid(6150.0, 0.2, 256))
+    with pytest.raises(GridMismatchError):
+        model.fit(other, labels)
+    assert not hasattr(model, "net_")
+
+
+def test_label_scale_of_small_units_and_of_labels_that_mostly_agree():
+    rows, values = np.arange(10), np.arange(10.0)[:, None]
+    small = label_scaler(1e-14 * values, rows).scale
+    np.testing.assert_allclose(small, 1e-14 * values.std(axis=0), rtol=1e-6)
+    few = (values == 3.0) * 100.0
+    np.testing.assert_allclose(label_scaler(few, rows, robust=True).scale, few.std(), rtol=1e-6)
+    assert label_scaler(np.full((10, 1), 0.3), rows).scale == 1.0

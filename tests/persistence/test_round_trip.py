@@ -14,6 +14,7 @@ from numpydoc.docscrape import FunctionDoc
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV
@@ -28,6 +29,7 @@ from specvae.estimators import (
     SemiSupervisedVAE,
     SpectralAutoencoder,
     SpectralRegressor,
+    SpectralSimulator,
     SpectralVAE,
 )
 from specvae.exceptions import GridMismatchError
@@ -432,3 +434,23 @@ def test_functions_are_public_and_documented(name):
     }
     assert described == set(inspect.signature(function).parameters)
     assert function is getattr(importlib.import_module("specvae.estimators._persistence"), name)
+
+
+def test_model_with_a_frozen_simulator(flux, simulated, tmp_path):
+    simulator = SpectralSimulator(decoder="dense", max_epochs=1, random_state=0, device="cpu")
+    frozen = FrozenEstimator(simulator.fit(simulated.labels, flux))
+    model = SemiSupervisedVAE(
+        1,
+        encoder="dense",
+        decoder="dense",
+        decoder_pretrained=frozen,
+        max_epochs=1,
+        random_state=0,
+        device="cpu",
+    ).fit(flux, simulated.labels)
+    specvae.save(model, tmp_path / "model")
+    loaded = specvae.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict(flux), model.predict(flux))
+    np.testing.assert_array_equal(
+        loaded.decoder_pretrained.predict(simulated.labels), frozen.predict(simulated.labels)
+    )

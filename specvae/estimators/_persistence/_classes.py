@@ -5,6 +5,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline
@@ -16,6 +17,7 @@ from ._astro_machines import PublishedNormalizer
 
 # Plain ones: what they learn is arrays and numbers, and no parameter of theirs is a function.
 _OF_SCIKIT_LEARN = (
+    FrozenEstimator,
     LinearRegression,
     MissingIndicator,
     PCA,

@@ -35,8 +35,8 @@ def save(estimator: Any, path: Any) -> None:
     Parameters
     ----------
     estimator : estimator or Pipeline
-        Any of specvae, and of scikit-learn Pipeline, PCA, StandardScaler, SimpleImputer,
-        LinearRegression and Ridge.
+        Any of specvae, and of scikit-learn Pipeline, FrozenEstimator, PCA, StandardScaler,
+        SimpleImputer, MissingIndicator, LinearRegression and Ridge.
     path : str or Path
         Written whole or not at all; an older file stays until then.
 
@@ -173,7 +173,8 @@ class Encoder:
             if name not in parameters and name not in NOT_LEARNT
         }
         tree = {"$estimator": type(estimator).__name__, "parameters": kept, "fitted": fitted}
-        if hasattr(estimator, "net_"):
+        # Its own: a FrozenEstimator lends the attributes of what it holds.
+        if "net_" in vars(estimator):
             tree["network"] = self._network(estimator, where)
         return tree
 
