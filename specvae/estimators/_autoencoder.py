@@ -5,13 +5,11 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_sample_weight,
-    check_array,
     check_is_fitted,
 )
 
 from .._validation import check_number
-from ..networks import masked_l1
-from ._base import AbstractSpectralEstimator, decode_blocks
+from ._base import AbstractSpectralEstimator
 from ._build import build_autoencoder
 from ._objective import reconstruction_objective
 
@@ -249,15 +247,7 @@ class SpectralAutoencoder(TransformerMixin, AbstractSpectralEstimator):
         flux : ndarray of float32, shape (n_spectra, n_pixels)
             NaN in pixels that no training spectrum has.
         """
-        check_is_fitted(self)
-        codes = check_array(X, dtype=np.float32, input_name="X", estimator=self)
-        if codes.shape[1] != self.net_.module_.n_latents:
-            raise ValueError(
-                f"X has {codes.shape[1]} columns; inverse_transform wants codes of "
-                f"{self.net_.module_.n_latents} latents."
-            )
-        network = self.net_.module_
-        return decode_blocks(network, network.decode, codes, self.n_features_in_)
+        return self._decode_codes(X)
 
     def score(self, X, y=None, *, sample_weight=None):
         """Return minus the mean of |flux - reconstruction| over valid pixels, then over spectra.
@@ -291,11 +281,7 @@ class SpectralAutoencoder(TransformerMixin, AbstractSpectralEstimator):
         error : ndarray of float32, shape (n_spectra,)
             In flux units.
         """
-        (error,) = self._apply(
-            X,
-            lambda network, flux: masked_l1(network(flux).reconstruction, network.target(flux)),
-        )
-        return error
+        return self._error_of_reconstruction(X)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns of the code: latent0, latent1, ...

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_array, check_is_fitted
 
 from .._device import resolve_device
 from .._random import spawn_seeds
@@ -23,6 +23,7 @@ from .._validation import (
     record_features,
 )
 from ..exceptions import GridMismatchError, SpectrumError
+from ..networks import masked_l1
 from ..spectra._grid import check_grid_type
 from ._build import DECODERS, ENCODERS, check_part, check_same_network
 from ._checkpoint import Checkpoint, check_identity, read_checkpoint
@@ -261,6 +262,26 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         check_same_grid(known, self.grid_, self)
         return self.grid_ if known is None else known
 
+    def _decode_codes(self, X: Any) -> np.ndarray:
+        """Return flux of codes, after checking their width."""
+        check_is_fitted(self)
+        network = self.net_.module_
+        codes = check_array(X, dtype=np.float32, input_name="X", estimator=self)
+        if codes.shape[1] != network.n_latents:
+            raise ValueError(
+                f"X has {codes.shape[1]} columns; inverse_transform wants codes of "
+                f"{network.n_latents} latents."
+            )
+        return decode_blocks(network, network.decode, codes, self.n_features_in_)
+
+    def _error_of_reconstruction(self, X: Any) -> np.ndarray:
+        """Mean of |flux - reconstruction| over the valid pixels of each spectrum."""
+        (error,) = self._apply(
+            X,
+            lambda network, flux: masked_l1(network(flux).reconstruction, network.target(flux)),
+        )
+        return error
+
     def _apply(self, X: Any, function: Any) -> list[np.ndarray]:
         """Arrays that a function of (network, flux) gives, block by block, joined.
 
@@ -299,6 +320,24 @@ def batches(network: Any, X: Any) -> Any:
                     "train on spectra that cover its wavelengths.",
                 )
             yield torch.from_numpy(flux).to(device), network
+
+
+def apply_to_rows(function: Any, network: Any, X: Any, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Float64 arrays that a function of (network, flux) gives for some rows of `X`.
+
+    Raises
+    ------
+    SpectrumError
+        Naming the row of `X`.
+    """
+    try:
+        found = [function(network, flux) for flux, _ in batches(network, X[rows])]
+    except SpectrumError as error:
+        raise SpectrumError(int(rows[error.row]), error.reason) from error
+    return tuple(
+        np.concatenate([part.cpu().numpy() for part in parts]).astype(np.float64)
+        for parts in zip(*found, strict=True)
+    )
 
 
 def decode_blocks(network: Any, decode: Any, inputs: np.ndarray, n_pixels: int) -> np.ndarray:

@@ -5,10 +5,9 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, _num_samples, check_is_fitted
 
 from .._validation import check_number
-from ..exceptions import SpectrumError
 from ..metrics import nan_r2_score
 from ..networks import LabelPredictor
-from ._base import AbstractSpectralEstimator, batches
+from ._base import AbstractSpectralEstimator, apply_to_rows
 from ._build import ENCODERS, build_parts, flux_scaler, label_scaler, part_class
 from ._label_base import (
     calibrate,
@@ -186,7 +185,7 @@ class SpectralRegressor(RegressorMixin, AbstractSpectralEstimator):
         )
         factor = np.ones(labels.shape[1])
         if len(trained.valid):
-            mean, std = _predict(trained.net.module_, trained.X, trained.valid)
+            mean, std = apply_to_rows(_mean_and_std, trained.net.module_, trained.X, trained.valid)
             of_valid = None if groups is None else np.asarray(groups)[trained.valid]
             factor = calibrate(mean - labels[trained.valid], std, of_valid)
         record_labels(self, names, labels.shape[1], one_dimensional)
@@ -264,15 +263,3 @@ def _mean_and_std(network, flux):
     output = network(flux)
     std = (0.5 * output.log_variance).exp() * network.label_scaler.scale
     return network.label_scaler.inverse(output.mean), std
-
-
-def _predict(network, X, rows):
-    """Labels of some rows and their standard deviations in physical units, not calibrated."""
-    try:
-        found = [_mean_and_std(network, flux) for flux, _ in batches(network, X[rows])]
-    except SpectrumError as error:
-        raise SpectrumError(int(rows[error.row]), error.reason) from error
-    return tuple(
-        np.concatenate([part.cpu().numpy() for part in parts]).astype(np.float64)
-        for parts in zip(*found, strict=True)
-    )

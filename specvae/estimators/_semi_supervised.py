@@ -16,10 +16,9 @@ from sklearn.utils.validation import (
 
 from .._random import make_generator, spawn_seeds
 from .._validation import check_choice, check_number, check_same_grid
-from ..exceptions import SpectrumError
 from ..metrics import nan_r2_score
-from ..networks import LatentModel, masked_l1
-from ._base import AbstractSpectralEstimator, batches, decode_blocks
+from ..networks import LatentModel
+from ._base import AbstractSpectralEstimator, apply_to_rows
 from ._build import DECODERS, ENCODERS, build_parts, flux_scaler, label_scaler, part_class
 from ._flux_error import check_flux_error
 from ._label_base import (
@@ -280,7 +279,7 @@ class SemiSupervisedVAE(TransformerMixin, RegressorMixin, AbstractSpectralEstima
         factor = np.ones(labels.shape[1])
         known = trained.valid[labelled[trained.valid]]
         if len(known):
-            mean, std = _predict(trained.net.module_, trained.X, known)
+            mean, std = apply_to_rows(_mean_and_std, trained.net.module_, trained.X, known)
             of_known = None if groups is None else np.asarray(groups)[known]
             factor = calibrate(mean - labels[known], std, of_known)
         record_labels(self, names, labels.shape[1], one_dimensional)
@@ -338,15 +337,7 @@ class SemiSupervisedVAE(TransformerMixin, RegressorMixin, AbstractSpectralEstima
         flux : ndarray of float32, shape (n_spectra, n_pixels)
             NaN in pixels that no training spectrum has.
         """
-        check_is_fitted(self)
-        network = self.net_.module_
-        codes = check_array(X, dtype=np.float32, input_name="X", estimator=self)
-        if codes.shape[1] != network.n_latents:
-            raise ValueError(
-                f"X has {codes.shape[1]} columns; inverse_transform wants codes of "
-                f"{network.n_latents} latents."
-            )
-        return decode_blocks(network, network.decode, codes, self.n_features_in_)
+        return self._decode_codes(X)
 
     def generate(self, labels, n_samples=1, *, free="prior", random_state=None):
         """Generate spectra from labels.
@@ -446,11 +437,7 @@ class SemiSupervisedVAE(TransformerMixin, RegressorMixin, AbstractSpectralEstima
         error : ndarray of float32, shape (n_spectra,)
             In flux units.
         """
-        (error,) = self._apply(
-            X,
-            lambda network, flux: masked_l1(network(flux).reconstruction, network.target(flux)),
-        )
-        return error
+        return self._error_of_reconstruction(X)
 
     def score(self, X, y, *, sample_weight=None):
         """Mean over the labels of the coefficient of determination, on the spectra that have each.
@@ -576,18 +563,6 @@ def _mean_and_std(network, flux):
     else:
         std = (0.5 * posterior.log_variance[:, : network.n_labels]).exp() * scale
     return network.label_scaler.inverse(mean), std
-
-
-def _predict(network, X, rows):
-    """Labels of some rows and their standard deviations in physical units, not calibrated."""
-    try:
-        found = [_mean_and_std(network, flux) for flux, _ in batches(network, X[rows])]
-    except SpectrumError as error:
-        raise SpectrumError(int(rows[error.row]), error.reason) from error
-    return tuple(
-        np.concatenate([part.cpu().numpy() for part in parts]).astype(np.float64)
-        for parts in zip(*found, strict=True)
-    )
 
 
 def _check_simulator(simulator, names, X, estimator):

@@ -8,15 +8,14 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_sample_weight,
-    check_array,
     check_is_fitted,
 )
 
 from .._random import make_generator, spawn_seeds
 from .._validation import check_choice, check_number
 from ..exceptions import CollapsedLatentsWarning, SpectrumError
-from ..networks import LatentModel, kl_to_unit_normal, masked_l1
-from ._base import AbstractSpectralEstimator, batches, decode_blocks
+from ..networks import LatentModel, kl_to_unit_normal
+from ._base import AbstractSpectralEstimator, batches
 from ._build import DECODERS, ENCODERS, build_parts, flux_scaler, part_class
 from ._flux_error import check_flux_error
 from ._latent_objective import LatentObjective
@@ -256,15 +255,7 @@ class SpectralVAE(TransformerMixin, AbstractSpectralEstimator):
         flux : ndarray of float32, shape (n_spectra, n_pixels)
             NaN in pixels that no training spectrum has.
         """
-        check_is_fitted(self)
-        network = self.net_.module_
-        codes = check_array(X, dtype=np.float32, input_name="X", estimator=self)
-        if codes.shape[1] != network.n_latents:
-            raise ValueError(
-                f"X has {codes.shape[1]} columns; inverse_transform wants codes of "
-                f"{network.n_latents} latents."
-            )
-        return decode_blocks(network, network.decode, codes, self.n_features_in_)
+        return self._decode_codes(X)
 
     def reconstruct(self, X):
         """Decode the code of each spectrum.
@@ -314,10 +305,7 @@ class SpectralVAE(TransformerMixin, AbstractSpectralEstimator):
         score : float
             In flux units, of the decoded mean; larger is better, 0 is perfect.
         """
-        (error,) = self._apply(
-            X,
-            lambda network, flux: masked_l1(network(flux).reconstruction, network.target(flux)),
-        )
+        error = self._error_of_reconstruction(X)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, error, ensure_non_negative=True)
         return -float(np.average(error, weights=sample_weight))

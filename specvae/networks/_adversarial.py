@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from ._autoencoder import FluxScaler
 from ._label_losses import adversarial_cross_entropy
-from ._variational import LabelScaler, Posterior
+from ._variational import LabelScaler, Posterior, moments
 
-_LARGEST_LOG_VARIANCE = 20.0
 _WIDTH, _SLOPE = 128, 0.2
 
 
@@ -159,8 +158,7 @@ class ConditionalAutoencoder(nn.Module):
         outputs = self._told(self.encoder, self.scaler(flux), conditions)
         if not self.variational:
             return Posterior(outputs, None)
-        mean, log_variance = outputs.chunk(2, dim=-1)
-        return Posterior(mean, log_variance.clamp(-_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE))
+        return Posterior(*moments(outputs))
 
     def encode(self, flux: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Posterior mean of flux (batch, n_pixels), shape (batch, n_latents)."""

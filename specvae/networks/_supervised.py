@@ -5,9 +5,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ._autoencoder import FluxScaler
-from ._variational import LabelScaler
-
-_LARGEST_LOG_VARIANCE = 20.0
+from ._variational import LabelScaler, moments
 
 
 class LabelOutput(NamedTuple):
@@ -38,8 +36,7 @@ class LabelPredictor(nn.Module):
 
     def forward(self, flux: Tensor) -> LabelOutput:
         """Map flux (batch, n_pixels), NaN where missing, to scaled labels."""
-        mean, log_variance = self.encoder(self.scaler(flux)).chunk(2, dim=-1)
-        return LabelOutput(mean, log_variance.clamp(-_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE))
+        return LabelOutput(*moments(self.encoder(self.scaler(flux))))
 
 
 class LabelDecoder(nn.Module):

@@ -44,6 +44,12 @@ class Posterior(NamedTuple):
     log_variance: Tensor | None  # (batch, n_latents); None where the code is one point
 
 
+def moments(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Split (batch, 2 n) into mean and log variance, the latter kept within float32's use."""
+    mean, log_variance = outputs.chunk(2, dim=-1)
+    return mean, log_variance.clamp(-_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE)
+
+
 class LatentOutput(NamedTuple):
     """What one forward pass yields; every field has the batch on axis 0."""
 
@@ -100,8 +106,7 @@ class LatentModel(nn.Module):
         outputs = self.encoder(self.scaler(flux))
         if not self.variational:
             return Posterior(outputs, None)
-        mean, log_variance = outputs.chunk(2, dim=-1)
-        return Posterior(mean, log_variance.clamp(-_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE))
+        return Posterior(*moments(outputs))
 
     def encode(self, flux: Tensor) -> Tensor:
         """Posterior mean of flux (batch, n_pixels), shape (batch, n_latents)."""
