@@ -14,6 +14,7 @@ LAYERS = [
     "metrics",
     "estimators",
     "model_selection",
+    "inspection",
     "plotting",
 ]
 PUBLIC = [
