@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..networks import adversarial_cross_entropy, kl_to_unit_normal, reconstruction_loss
 from ..networks._adversarial import knowledge_of_bins
 from ._data import Batch
-from ._objective import Losses, Stage, standard_normal
+from ._objective import Losses, Stage, of_all_rows, standard_normal
 
 _ADVERSARY_RATE = 1e-3
 
@@ -50,24 +50,22 @@ class AdversarialObjective:
             output.reconstruction, network.target(batch.flux), kind=self.reconstruction
         )
         # Flux in any unit gives a loss of the same size, so that the weights keep their meaning.
-        parts = {"reconstruction": (batch.weight * error).mean() / network.scaler.unit}
-        total = parts["reconstruction"]
-        # Epochs are compared at the full price, or the first, which pay little, would be best.
-        lacking = torch.zeros_like(total)
+        total = (batch.weight * error).mean() / network.scaler.unit
+        parts = {"reconstruction": of_all_rows(total, batch)}
         if network.variational:
-            parts["kl"] = (batch.weight * kl_to_unit_normal(*output.posterior)).mean()
-            total = total + self.kl_weight * parts["kl"]
+            kl = (batch.weight * kl_to_unit_normal(*output.posterior)).mean()
+            parts["kl"] = of_all_rows(kl, batch, self.kl_weight)
+            total = total + self.kl_weight * kl
         if network.adversary is not None:
             bins = network.bins(batch.conditions)
             if stage.generator is not None:
                 self._teach(network.adversary, output.code.detach(), bins)
             logits = _constant(network.adversary)(output.code)
-            parts["knowledge"] = knowledge_of_bins(logits, bins, network.bins.entropy)
-            charge = self.weight * parts["knowledge"]
-            total = total + warm * charge
-            lacking = lacking + (1.0 - warm) * charge.detach()
-        parts = {name: value.detach() for name, value in parts.items()}
-        return Losses(total, parts, total.detach() + lacking)
+            knowledge = knowledge_of_bins(logits, bins, network.bins.entropy)
+            # Epochs are compared at the full price, or the first, which pay little, would be best.
+            parts["knowledge"] = of_all_rows(knowledge, batch, self.weight)
+            total = total + warm * self.weight * knowledge
+        return Losses(total, parts)
 
     def state_dict(self) -> dict[str, Any]:
         """State of the adversary's optimizer, for a checkpoint."""

@@ -15,7 +15,7 @@ from ..networks import (
     zero_free_penalty,
 )
 from ._data import Batch
-from ._objective import Losses, Stage, drop_pixels, standard_normal
+from ._objective import Losses, Part, Stage, drop_pixels, of_all_rows, standard_normal
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,16 @@ class LatentObjective:
             code = code + noise * (0.5 * posterior.log_variance).exp()
         # What was dropped to make the network robust is to be reconstructed all the same.
         error = _flux_loss(network.decode(code), network.target(batch.flux), network, batch, self)
-        parts = {"reconstruction": (batch.weight * error).mean()}
-        total = parts["reconstruction"]
-        # In training the total has softer terms than those by which epochs are compared.
-        lacking = torch.zeros_like(total)
+        total = (batch.weight * error).mean()
+        parts = {"reconstruction": of_all_rows(total, batch)}
         first = network.n_labels
         if posterior.log_variance is not None and first < network.n_latents:
-            parts["kl"] = self._kl(posterior.mean, posterior.log_variance, first, batch)
+            kl = self._kl(posterior.mean, posterior.log_variance, first, batch)
+            price = self.kl_weight * (1.0 - self.mutual_info_weight)
+            # Epochs are compared at the full price, or those of a low one would seem the best.
+            parts["kl"] = of_all_rows(kl, batch, price)
             warm = 1.0 if stage.generator is None else self._warm(stage.epoch)
-            charge = self.kl_weight * (1.0 - self.mutual_info_weight) * parts["kl"]
-            total = total + warm * charge
-            lacking = lacking + (1.0 - warm) * charge.detach()
+            total = total + warm * price * kl
         if self.mmd_weight and first < network.n_latents:
             free = code[:, first:]
             if stage.generator is not None:
@@ -67,23 +66,25 @@ class LatentObjective:
                 if posterior.log_variance is not None:
                     # The means alone are narrower than the prior, and all equal where collapsed.
                     free = free + noise * (0.5 * posterior.log_variance[:, first:]).exp()
-            parts["mmd"] = joint_mmd(free, prior)
-            total = total + self.mmd_weight * parts["mmd"]
+            mmd = joint_mmd(free, prior)
+            parts["mmd"] = of_all_rows(mmd, batch, self.mmd_weight)
+            total = total + self.mmd_weight * mmd
         if first and batch.labels is not None:
             labels = network.label_scaler(batch.labels)
             predicted = posterior.mean[:, :first]
-            parts["labels"] = label_loss(predicted, labels, weight=batch.weight)
-            loss = verdict = parts["labels"]
-            if posterior.log_variance is not None:
+            parts["labels"] = _label_error(predicted, labels, batch, self.label_weight)
+            if posterior.log_variance is None:
+                loss = label_loss(predicted, labels, weight=batch.weight)
+            else:
                 of_labels = posterior.log_variance[:, :first]
-                loss, verdict = _likelihood(predicted, of_labels, labels, batch, stage)
+                loss = gaussian_nll(predicted, of_labels, labels, weight=batch.weight)
             total = total + self.label_weight * loss
-            lacking = lacking + self.label_weight * (verdict - loss).detach()
         if self.zero_weight and batch.simulated is not None and first < network.n_latents:
-            parts["free"] = zero_free_penalty(posterior.mean[:, first:], batch.simulated)
-            total = total + self.zero_weight * parts["free"]
-        parts = {name: value.detach() for name, value in parts.items()}
-        return Losses(total, parts, total.detach() + lacking)
+            penalty = zero_free_penalty(posterior.mean[:, first:], batch.simulated)
+            n_simulated = batch.simulated.sum()
+            parts["free"] = Part(penalty.detach(), self.zero_weight, n_simulated)
+            total = total + self.zero_weight * penalty
+        return Losses(total, parts)
 
     def _kl(self, mean: Tensor, log_variance: Tensor, first: int, batch: Batch) -> Tensor:
         kl = kl_to_unit_normal(mean[:, first:], log_variance[:, first:])
@@ -103,10 +104,8 @@ class LabelObjective:
         """Return the loss of a batch."""
         output = network(drop_pixels(batch.flux, self.random_missing, stage.generator))
         labels = network.label_scaler(batch.labels)
-        loss, verdict = _likelihood(output.mean, output.log_variance, labels, batch, stage)
-        with torch.no_grad():
-            error = label_loss(output.mean, labels, weight=batch.weight)
-        return Losses(loss, {"labels": error}, verdict)
+        loss = gaussian_nll(output.mean, output.log_variance, labels, weight=batch.weight)
+        return Losses(loss, {"labels": _label_error(output.mean, labels, batch)})
 
 
 @dataclass(frozen=True)
@@ -119,22 +118,19 @@ class SimulatorObjective:
         """Return the loss of a batch."""
         target = torch.where(network.scaler.seen, batch.flux, torch.nan)
         error = _flux_loss(network(batch.labels), target, network, batch, self)
-        return Losses((batch.weight * error).mean(), {})
+        total = (batch.weight * error).mean()
+        return Losses(total, {"reconstruction": of_all_rows(total, batch)})
 
 
-def _likelihood(
-    predicted: Tensor, log_variance: Tensor, labels: Tensor, batch: Batch, stage: Stage
-) -> tuple[Tensor, Tensor]:
-    """Loss of labels for training, and for comparing epochs.
+def _label_error(predicted: Tensor, labels: Tensor, batch: Batch, price: float = 1.0) -> Part:
+    """Mean absolute error of the labels, by which epochs are compared.
 
-    Epochs are compared by the mean absolute error. The likelihood of spectra that do not train
-    punishes variances that are too small, which are calibrated after training, and would choose
-    the weights of the first epochs.
+    The likelihood of spectra that do not train punishes variances that are too small, which are
+    calibrated after training, and would choose the weights of the first epochs.
     """
-    error = label_loss(predicted, labels, weight=batch.weight)
-    if stage.generator is None:
-        return error, error
-    return gaussian_nll(predicted, log_variance, labels, weight=batch.weight), error.detach()
+    error = label_loss(predicted.detach(), labels, weight=batch.weight)
+    has_any = ~torch.isnan(labels).all(dim=1)
+    return Part(error, price, has_any.sum())
 
 
 def _flux_loss(

@@ -16,7 +16,7 @@ from .._progress import progress_bar
 from .._random import make_generator
 from ._checkpoint import Checkpoint
 from ._data import SpectraDataset, as_is
-from ._objective import Objective, Stage
+from ._objective import EpochMean, Objective, Stage
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ class _SpectraNet(skorch.NeuralNet):
         self._set_training(True)
         losses = self._losses(batch, self.noise)
         losses.total.backward()
-        verdict = losses.total if losses.verdict is None else losses.verdict
-        return {"loss": verdict, "parts": losses.parts, "y_pred": None}
+        return {"loss": losses.total, "parts": losses.parts, "y_pred": None}
 
     def validation_step(self, batch, **fit_params):
         self._set_training(False)
@@ -61,13 +60,13 @@ class _SpectraNet(skorch.NeuralNet):
 
     def mean_loss(self, dataset):
         """Loss of the network as it is, over a data set."""
-        total = 0.0
+        mean = EpochMean()
         # Not through a loader, which would draw from the generator of the training.
         for start in range(0, len(dataset), self.batch_size):
             rows = range(start, min(start + self.batch_size, len(dataset)))
             batch = dataset.__getitems__(list(rows))
-            total += len(rows) * self.validation_step(batch)["loss"].item()
-        return total / len(dataset)
+            mean.add(self.validation_step(batch)["parts"])
+        return mean.loss()
 
     def _losses(self, batch, generator):
         stage = Stage(max(0, len(self.history) - 1), generator)
@@ -95,21 +94,23 @@ class _LearningRate(Callback):
 
 
 class _Parts(Callback):
-    """Mean over each epoch of what the loss consists of."""
+    """Loss of each epoch, and the means of what it consists of."""
 
     def on_epoch_begin(self, net, **kwargs):
-        self.sums_, self.counts_ = {}, {}
+        self.means_ = {"train": EpochMean(), "valid": EpochMean()}
 
-    def on_batch_end(self, net, batch=None, training=None, parts=None, **kwargs):
-        for name, value in (parts or {}).items():
-            key = f"{'train' if training else 'valid'}_{name}"
-            n_spectra = len(batch.weight)
-            self.sums_[key] = self.sums_.get(key, 0.0) + n_spectra * float(value)
-            self.counts_[key] = self.counts_.get(key, 0) + n_spectra
+    def on_batch_end(self, net, training=None, parts=None, **kwargs):
+        self.means_["train" if training else "valid"].add(parts)
 
     def on_epoch_end(self, net, **kwargs):
-        for key, total in self.sums_.items():
-            net.history.record(key, total / self.counts_[key])
+        for of, mean in self.means_.items():
+            parts = mean.means()
+            if parts:  # instead of skorch's mean over batches
+                net.history.record(f"{of}_loss", mean.loss())
+            if list(parts) == ["reconstruction"]:
+                continue  # it is the loss
+            for name, value in parts.items():
+                net.history.record(f"{of}_{name}", value)
 
 
 class _Freeze(Callback):

@@ -16,12 +16,48 @@ class Stage(NamedTuple):
     generator: torch.Generator | None  # of random numbers, on the device; None while only watching
 
 
+class Part(NamedTuple):
+    """One term of a loss over a batch, without gradient."""
+
+    value: Tensor  # (), mean over the rows that it concerns
+    price: float  # by which it counts when epochs are compared
+    n_rows: Tensor | int  # how many rows of the batch it concerns: not all have labels
+
+
 class Losses(NamedTuple):
-    """A loss to minimise, and what it consists of, for the history."""
+    """A loss to minimise, and what it consists of.
+
+    Epochs are compared by the sum of price times mean of the parts, each over the rows that it
+    concerns in the whole epoch: most batches may be without labels, where few stars have any.
+    """
 
     total: Tensor  # ()
-    parts: dict[str, Tensor]  # each (), unweighted
-    verdict: Tensor | None = None  # (), tells which epoch is best, where that is not the total
+    parts: dict[str, Part]
+
+
+class EpochMean:
+    """Means of the parts over batches, and the loss that they add up to."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, float] = {}
+        self._prices: dict[str, float] = {}
+
+    def add(self, parts: dict[str, Part]) -> None:
+        """Take in a batch."""
+        for name, part in parts.items():
+            n_rows = float(part.n_rows)
+            self._sums[name] = self._sums.get(name, 0.0) + n_rows * float(part.value)
+            self._counts[name] = self._counts.get(name, 0.0) + n_rows
+            self._prices[name] = part.price
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each part; of one that concerns no row at all, 0."""
+        return {name: total / (self._counts[name] or 1.0) for name, total in self._sums.items()}
+
+    def loss(self) -> float:
+        """Return what epochs are compared by."""
+        return sum(self._prices[name] * mean for name, mean in self.means().items())
 
 
 class Objective(Protocol):
@@ -35,7 +71,13 @@ class Objective(Protocol):
 def reconstruction_objective(network: Any, batch: Batch, stage: Stage) -> Losses:
     """Mean of |flux - reconstruction|, of the deterministic autoencoder."""
     error = masked_l1(network(batch.flux).reconstruction, network.target(batch.flux))
-    return Losses((batch.weight * error).mean() / network.scaler.unit, {})
+    total = (batch.weight * error).mean() / network.scaler.unit
+    return Losses(total, {"reconstruction": of_all_rows(total, batch)})
+
+
+def of_all_rows(value: Tensor, batch: Batch, price: float = 1.0) -> Part:
+    """Return the part of a loss that concerns every row."""
+    return Part(value.detach(), price, len(batch.flux))
 
 
 def drop_pixels(flux: Tensor, largest_share: float, generator: torch.Generator | None) -> Tensor:
