@@ -12,9 +12,10 @@ from .._validation import check_number
 from ._base import AbstractSpectralEstimator
 from ._build import build_autoencoder
 from ._objective import reconstruction_objective
+from ._reconstruction import ReconstructionMixin
 
 
-class SpectralAutoencoder(TransformerMixin, AbstractSpectralEstimator):
+class SpectralAutoencoder(TransformerMixin, ReconstructionMixin, AbstractSpectralEstimator):
     """Compress spectra to a short code and back, without labels.
 
     A deterministic autoencoder: the encoder maps a spectrum to `latent_dim` numbers, the decoder
@@ -268,20 +269,6 @@ class SpectralAutoencoder(TransformerMixin, AbstractSpectralEstimator):
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, error, ensure_non_negative=True)
         return -float(np.average(error, weights=sample_weight))
-
-    def reconstruction_error(self, X):
-        """Mean of |flux - reconstruction| over the valid pixels of each spectrum.
-
-        Parameters
-        ----------
-        X : array-like or SpectraArray of shape (n_spectra, n_pixels)
-
-        Returns
-        -------
-        error : ndarray of float32, shape (n_spectra,)
-            In flux units.
-        """
-        return self._error_of_reconstruction(X)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns of the code: latent0, latent1, ...

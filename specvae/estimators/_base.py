@@ -23,13 +23,14 @@ from .._validation import (
     record_features,
 )
 from ..exceptions import GridMismatchError, SpectrumError
-from ..networks import masked_l1
 from ..spectra._grid import check_grid_type
 from ._build import DECODERS, ENCODERS, check_part, check_same_network
 from ._checkpoint import Checkpoint, check_identity, read_checkpoint
 from ._data import SpectraDataset, TrainingData, read_flux, row_blocks
+from ._flux_error import identify_flux_error
 from ._net import TrainingPlan, history_table, train_network
 from ._objective import Objective
+from ._simulated import identify_simulated
 from ._split import split_rows
 from ._versions import versions
 
@@ -116,6 +117,7 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         resume_from: Any = None,
         simulated: Any = None,
         n_simulated: float = 0.0,
+        labelled_share: float = 0.0,
         labelled: np.ndarray | None = None,
         **extra: Any,
     ) -> Trained:
@@ -128,7 +130,13 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         grid = self._check_grid(X, continues=previous is not None)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         seeds = spawn_seeds(self.random_state, 3)
-        checkpoint = None if one_epoch else self._checkpoint(X, seeds, resume_from)
+        checkpoint = None
+        if not one_epoch and (self.checkpoint_path is not None or resume_from is not None):
+            beside = {
+                "simulated": identify_simulated(simulated),
+                "flux_error": identify_flux_error(extra.get("flux_error")),
+            }
+            checkpoint = self._checkpoint(X, seeds, resume_from, beside)
         if checkpoint is not None:
             seeds = checkpoint.identity["seeds"]
         split_seed, network_seed, batch_seed = seeds
@@ -155,7 +163,12 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
             network,
             self._objective(),
             SpectraDataset(
-                data, train, simulated=simulated, n_simulated=n_simulated, seed=batch_seed
+                data,
+                train,
+                simulated=simulated,
+                n_simulated=n_simulated,
+                labelled_share=labelled_share,
+                seed=batch_seed,
             ),
             SpectraDataset(data, valid) if len(valid) else None,
             self._plan(batch_seed, one_epoch=one_epoch, checkpoint=checkpoint),
@@ -211,9 +224,9 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
             checkpoint=checkpoint,
         )
 
-    def _checkpoint(self, X: Any, seeds: list[int], resume_from: Any) -> Checkpoint | None:
-        if self.checkpoint_path is None and resume_from is None:
-            return None
+    def _checkpoint(
+        self, X: Any, seeds: list[int], resume_from: Any, beside: dict[str, Any]
+    ) -> Checkpoint:
         resume = None if resume_from is None else read_checkpoint(resume_from)
         if resume is not None and self.random_state is None:
             seeds = resume["identity"].get("seeds", seeds)
@@ -222,10 +235,11 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
             "parameters": {name: repr(value) for name, value in self._identity().items()},
             "spectra": list(X.shape),
             "seeds": seeds,
+            **beside,
         }
         if resume is not None:
             check_identity(resume["identity"], identity, resume_from)
-        path = self.checkpoint_path if resume_from is None else resume_from
+        path = resume_from if self.checkpoint_path is None else self.checkpoint_path
         return Checkpoint(Path(path), self.checkpoint_minutes, identity, resume)
 
     def _identity(self) -> dict[str, Any]:
@@ -273,14 +287,6 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
                 f"{network.n_latents} latents."
             )
         return decode_blocks(network, network.decode, codes, self.n_features_in_)
-
-    def _error_of_reconstruction(self, X: Any) -> np.ndarray:
-        """Mean of |flux - reconstruction| over the valid pixels of each spectrum."""
-        (error,) = self._apply(
-            X,
-            lambda network, flux: masked_l1(network(flux).reconstruction, network.target(flux)),
-        )
-        return error
 
     def _apply(self, X: Any, function: Any) -> list[np.ndarray]:
         """Arrays that a function of (network, flux) gives, block by block, joined.

@@ -1,5 +1,6 @@
 """The state of a training on disk, complete enough to go on as if nothing had happened."""
 
+import hashlib
 import json
 import os
 import time
@@ -163,6 +164,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     state["history"] = json.loads(state["history"])
     state["numpy_generator"] = json.loads(state["numpy_generator"])
     return state
+
+
+def digest_of_rows(rows: Any) -> str:
+    """Short digest of arrays, to tell data that a training had from others."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(np.ascontiguousarray(row, dtype=np.float32).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Any) -> None:

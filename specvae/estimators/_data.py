@@ -1,5 +1,6 @@
 """Batches of spectra for the network, from arrays and lazy matrices alike."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -52,8 +53,11 @@ class SpectraDataset(Dataset):
         Its items, (flux, labels), join every batch.
     n_simulated : float
         Simulated rows for one real row.
+    labelled_share : float
+        Least share of rows with labels among the real ones of a batch: where it has fewer, rows
+        with labels are drawn to join it.
     seed : int
-        Of the order in which simulated rows are drawn.
+        Of what is drawn to join batches.
     """
 
     def __init__(
@@ -63,10 +67,15 @@ class SpectraDataset(Dataset):
         *,
         simulated: Any = None,
         n_simulated: float = 0.0,
+        labelled_share: float = 0.0,
         seed: int = 0,
     ):
         self.data, self.rows = data, rows
         self.simulated, self.n_simulated = simulated, n_simulated
+        self.labelled_share = labelled_share
+        self._labelled = np.empty(0, dtype=int)
+        if labelled_share > 0 and data.labels is not None:
+            self._labelled = rows[~np.isnan(data.labels[rows]).all(axis=1)]
         self.generator = np.random.default_rng(seed)
 
     def __len__(self) -> int:
@@ -76,7 +85,7 @@ class SpectraDataset(Dataset):
         return Batch._make(part if part is None else part[0] for part in self.__getitems__([index]))
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        rows, data = self.rows[indices], self.data
+        rows, data = self._with_labelled(self.rows[indices]), self.data
         batch = Batch(
             torch.from_numpy(read_flux(data.X, rows)),
             _float(data.weight[rows]),
@@ -85,6 +94,14 @@ class SpectraDataset(Dataset):
             None if data.conditions is None else _float(data.conditions[rows]),
         )
         return batch if self.simulated is None else self._with_simulated(batch)
+
+    def _with_labelled(self, rows: np.ndarray) -> np.ndarray:
+        if not len(self._labelled):
+            return rows
+        n_has = int(np.isin(rows, self._labelled).sum())
+        share = self.labelled_share
+        n_drawn = max(0, math.ceil((share * len(rows) - n_has) / (1.0 - share) - 1e-9))
+        return np.concatenate([rows, self.generator.choice(self._labelled, n_drawn)])
 
     def _with_simulated(self, batch: Batch) -> Batch:
         n_drawn = max(1, round(self.n_simulated * len(batch.flux)))

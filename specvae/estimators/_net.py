@@ -2,6 +2,8 @@
 
 import copy
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -283,6 +285,8 @@ def train_network(
     generator = make_generator(plan.seed)
     noise = make_generator(plan.seed + 1, str(plan.device))
 
+    generators = {"batches": generator, "noise": noise}
+
     def write(net):
         assert plan.checkpoint is not None
         plan.checkpoint.write(
@@ -290,7 +294,7 @@ def train_network(
             net.optimizer_,
             history=net.history.to_list(),
             keep_best=keep_best.state(),
-            generators={"batches": generator, "noise": noise},
+            generators=generators,
             numpy_generator=train.generator,
             objective=objective,
         )
@@ -326,32 +330,47 @@ def train_network(
             group["lr"] = plan.learning_rate
     interrupted = False
     net.notify("on_train_begin", X=train, y=None)
-    if resumed is not None:
-        assert plan.checkpoint is not None
-        plan.checkpoint.restore(
-            net.module_,
-            net.optimizer_,
-            generators={"batches": generator, "noise": noise},
-            numpy_generator=train.generator,
-            objective=objective,
-        )
-        net.history.extend(resumed["history"])
-        keep_best.go_on_from(resumed["keep_best"])
-        n_epochs -= len(net.history)
-    try:
-        # Not net.fit, which takes Ctrl-C for the end of the training.
-        if not (resumed is not None and keep_best.is_over(net)):
-            net.fit_loop(train, epochs=n_epochs)
-    except _Stop:
-        pass
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        keep_best.restore(net)
-        net.notify("on_train_end", X=train, y=None)
+    with _numbers_of_layers(network, plan) as of_layers:
+        generators.update(of_layers)
+        if resumed is not None:
+            assert plan.checkpoint is not None
+            plan.checkpoint.restore(
+                net.module_,
+                net.optimizer_,
+                generators=generators,
+                numpy_generator=train.generator,
+                objective=objective,
+            )
+            net.history.extend(resumed["history"])
+            keep_best.go_on_from(resumed["keep_best"])
+            n_epochs -= len(net.history)
+        try:
+            # Not net.fit, which takes Ctrl-C for the end of the training.
+            if not (resumed is not None and keep_best.is_over(net)):
+                net.fit_loop(train, epochs=n_epochs)
+        except _Stop:
+            pass
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            keep_best.restore(net)
+            net.notify("on_train_end", X=train, y=None)
     # From here on network and history are of use, and for single epochs the moments of Adam.
     net.moments_ = None if plan.one_cycle else _on_cpu(net.optimizer_.state_dict())
     return _only_network(net, network), interrupted
+
+
+@contextmanager
+def _numbers_of_layers(network: torch.nn.Module, plan: TrainingPlan) -> Iterator[dict[str, Any]]:
+    """Seed what a user's own layers draw, such as dropout, and leave torch's global state alone."""
+    if all(type(part).__module__.startswith("specvae.") for part in network.children()):
+        yield {}  # ours draw from the generators that they are given
+        return
+    with torch.random.fork_rng([plan.device] if plan.device.type == "cuda" else []):
+        torch.default_generator.manual_seed(plan.seed + 2)
+        if plan.device.type == "cuda":
+            torch.cuda.manual_seed(plan.seed + 2)
+        yield {"layers": torch.default_generator}
 
 
 def net_around(network: torch.nn.Module, device: torch.device) -> skorch.NeuralNet:

@@ -29,11 +29,14 @@ from ._label_base import (
     record_labels,
 )
 from ._latent_objective import LatentObjective
+from ._reconstruction import ReconstructionMixin
 from ._simulated import check_simulated
 from ._vae import RECONSTRUCTIONS
 
 
-class SemiSupervisedVAE(TransformerMixin, RegressorMixin, AbstractSpectralEstimator):
+class SemiSupervisedVAE(
+    TransformerMixin, RegressorMixin, ReconstructionMixin, AbstractSpectralEstimator
+):
     """Predict labels, learn from spectra without them, and generate spectra from labels.
 
     The first latents of the code are the labels in units of their scatter, the others are free to
@@ -64,6 +67,10 @@ class SemiSupervisedVAE(TransformerMixin, RegressorMixin, AbstractSpectralEstima
         Price of the mean |free latent| of simulated rows, whose causes are all labels.
     simulated_ratio : float, default=1.0
         Simulated rows for one real row in each batch, where `fit` is given `simulated`.
+    labelled_share : float, default=0.25
+        Least share of spectra with labels among the real ones of a batch. Where fewer have any,
+        some of them are drawn again to join it, or the labels would be read from one or two
+        spectra at a time. 0 leaves the batches as they fall.
     label_scaling : {"standard", "robust"}, default="standard"
         Labels are centred and scaled by mean and deviation, or by median and 68 % range, of the
         training rows.
@@ -174,6 +181,7 @@ class SemiSupervisedVAE(TransformerMixin, RegressorMixin, AbstractSpectralEstima
         mmd_weight=0.0,
         zero_weight=1.0,
         simulated_ratio=1.0,
+        labelled_share=0.25,
         label_scaling="standard",
         random_missing=0.2,
         decoder_pretrained=None,
@@ -202,6 +210,7 @@ class SemiSupervisedVAE(TransformerMixin, RegressorMixin, AbstractSpectralEstima
         self.mmd_weight = mmd_weight
         self.zero_weight = zero_weight
         self.simulated_ratio = simulated_ratio
+        self.labelled_share = labelled_share
         self.label_scaling = label_scaling
         self.random_missing = random_missing
         self.decoder_pretrained = decoder_pretrained
@@ -272,6 +281,7 @@ class SemiSupervisedVAE(TransformerMixin, RegressorMixin, AbstractSpectralEstima
             resume_from=resume_from,
             simulated=check_simulated(simulated, X, labels.shape[1], names, flux_error),
             n_simulated=self.simulated_ratio,
+            labelled_share=self.labelled_share,
             labelled=labelled,
             labels=labels,
             flux_error=check_flux_error(flux_error, X),
@@ -425,20 +435,6 @@ class SemiSupervisedVAE(TransformerMixin, RegressorMixin, AbstractSpectralEstima
         codes[:, column] += np.asarray(delta, dtype=np.float32) / scale
         return self.inverse_transform(codes)
 
-    def reconstruction_error(self, X):
-        """Mean of |flux - reconstruction| over the valid pixels of each spectrum.
-
-        Parameters
-        ----------
-        X : array-like or SpectraArray of shape (n_spectra, n_pixels)
-
-        Returns
-        -------
-        error : ndarray of float32, shape (n_spectra,)
-            In flux units.
-        """
-        return self._error_of_reconstruction(X)
-
     def score(self, X, y, *, sample_weight=None):
         """Mean over the labels of the coefficient of determination, on the spectra that have each.
 
@@ -547,6 +543,7 @@ class SemiSupervisedVAE(TransformerMixin, RegressorMixin, AbstractSpectralEstima
             check_number(name, getattr(self, name), minimum=0)
         check_number("mutual_info_weight", self.mutual_info_weight, minimum=0, maximum=1)
         check_number("simulated_ratio", self.simulated_ratio, minimum=0, open_below=True)
+        check_number("labelled_share", self.labelled_share, minimum=0, maximum=0.9)
         check_number("random_missing", self.random_missing, minimum=0, maximum=0.9)
         for name in ("kl_warmup_epochs", "frozen_epochs"):
             check_number(name, getattr(self, name), minimum=0, integer=True)

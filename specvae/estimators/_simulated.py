@@ -7,6 +7,7 @@ import numpy as np
 
 from .._validation import check_flux, check_labels, unmask
 from ..exceptions import SpectrumError
+from ._checkpoint import digest_of_rows
 
 
 class Pairs:
@@ -73,3 +74,21 @@ def check_simulated(simulated: Any, X: Any, n_labels: int, names: Any, flux_erro
     if len(of_first) != n_labels:
         raise ValueError(f"simulated has {len(of_first)} labels, y has {n_labels}.")
     return data
+
+
+def identify_simulated(data: Any) -> str | None:
+    """Digest of a few simulated spectra, by which a training that goes on knows them again.
+
+    Of a data set whose items change at every visit, and which cannot be told which visit it is,
+    the length is all that can be known.
+    """
+    if data is None:
+        return None
+    length = f"{len(data)} spectra"
+    if not isinstance(data, Pairs) and not hasattr(data, "set_epoch"):
+        return length
+    if hasattr(data, "set_epoch"):
+        data.set_epoch(0)
+    rows = np.unique(np.linspace(0, len(data) - 1, 8).astype(int)).tolist()
+    items = data.__getitems__(rows)
+    return f"{length}, {digest_of_rows([part for item in items for part in item])}"

@@ -19,6 +19,7 @@ from ._base import AbstractSpectralEstimator, batches
 from ._build import DECODERS, ENCODERS, build_parts, flux_scaler, part_class
 from ._flux_error import check_flux_error
 from ._latent_objective import LatentObjective
+from ._reconstruction import ReconstructionMixin
 
 # A latent that tells less about the average spectrum, in nats, is as good as absent.
 _COLLAPSED_NATS = 0.01
@@ -26,7 +27,7 @@ _COLLAPSED_NATS = 0.01
 RECONSTRUCTIONS = ("l1", "l2", "huber", "cauchy")
 
 
-class SpectralVAE(TransformerMixin, AbstractSpectralEstimator):
+class SpectralVAE(TransformerMixin, ReconstructionMixin, AbstractSpectralEstimator):
     """Compress spectra to a distribution over a code, and back, without labels.
 
     A beta-VAE: the encoder gives a mean and a variance for each latent, training decodes a sample
@@ -257,19 +258,6 @@ class SpectralVAE(TransformerMixin, AbstractSpectralEstimator):
         """
         return self._decode_codes(X)
 
-    def reconstruct(self, X):
-        """Decode the code of each spectrum.
-
-        Parameters
-        ----------
-        X : array-like or SpectraArray of shape (n_spectra, n_pixels)
-
-        Returns
-        -------
-        flux : ndarray of float32, shape (n_spectra, n_pixels)
-        """
-        return self.inverse_transform(self.transform(X))
-
     def sample(self, n_samples, *, random_state=None):
         """Draw codes from the prior and decode them.
 
@@ -305,7 +293,7 @@ class SpectralVAE(TransformerMixin, AbstractSpectralEstimator):
         score : float
             In flux units, of the decoded mean; larger is better, 0 is perfect.
         """
-        error = self._error_of_reconstruction(X)
+        error = self.reconstruction_error(X)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, error, ensure_non_negative=True)
         return -float(np.average(error, weights=sample_weight))

@@ -102,8 +102,9 @@ def fit(estimator, flux, **options):
     if isinstance(estimator, SpectralRegressor):
         return estimator.fit(flux, flux[:, :2], **options)
     if isinstance(estimator, SemiSupervisedVAE):
-        # Half of the labels are known; simulated rows are drawn by a generator of numpy.
-        labels = np.where(np.arange(len(flux))[:, None] % 2, flux[:, :2], np.nan)
+        # A quarter of the labels is known: rows that have them join batches, as simulated rows
+        # do, drawn by a generator of numpy.
+        labels = np.where(np.arange(len(flux))[:, None] % 4 < 1, flux[:, :2], np.nan)
         simulated = (flux[:20], flux[:20, :2])
         return estimator.fit(flux, labels, simulated=simulated, **options)
     if isinstance(estimator, AdversarialAutoencoder):
@@ -321,6 +322,61 @@ def test_checkpoint_of_other_labels_beside_larger_ones_is_refused(flux, tmp_path
     make_regressor(max_epochs=1, checkpoint_path=path).fit(flux, labels)
     with pytest.raises(ValueError, match="a training on other spectra, labels or weights"):
         make_regressor(max_epochs=1).fit(flux, labels + [0.0, 0.02], resume_from=path)
+
+
+def test_checkpoint_of_other_simulated_spectra_is_refused(flux, tmp_path):
+    path = tmp_path / "state"
+    model = make_semi_supervised(max_epochs=1, checkpoint_path=path)
+    simulated = (flux[:20], flux[:20, :2])
+    model.fit(flux, flux[:, :2], simulated=simulated)
+    for other in (None, (flux[:20], flux[:20, 1:3]), (flux[:19], flux[:19, :2])):
+        with pytest.raises(ValueError, match=r"simulated was .*, is "):
+            clone(model).fit(flux, flux[:, :2], simulated=other, resume_from=path)
+    clone(model).fit(flux, flux[:, :2], simulated=simulated, resume_from=path)
+
+
+def test_checkpoint_of_other_errors_of_the_flux_is_refused(flux, tmp_path):
+    path = tmp_path / "state"
+    model = make_vae(max_epochs=1, checkpoint_path=path)
+    model.fit(flux, flux_error=0.1 * flux)
+    for other in (None, 0.2 * flux):
+        with pytest.raises(ValueError, match=r"flux_error was '.*', is "):
+            clone(model).fit(flux, flux_error=other, resume_from=path)
+    clone(model).fit(flux, flux_error=0.1 * flux, resume_from=path)
+
+
+def test_resumed_training_is_written_where_it_is_told(flux, path, written, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    make_autoencoder(checkpoint_path=elsewhere).fit(flux, resume_from=path)
+    assert path.read_bytes() == written
+    assert len(read_checkpoint(elsewhere)["history"]) == OPTIONS["max_epochs"]
+    make_autoencoder().fit(flux, resume_from=path)  # without a path it goes on where it was
+    assert len(read_checkpoint(path)["history"]) == OPTIONS["max_epochs"]
+
+
+class Dropping(torch.nn.Sequential):
+    """A user's encoder whose layers draw numbers of their own."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__(torch.nn.Linear(n_inputs, n_outputs), torch.nn.Dropout(0.5))
+
+
+def test_layers_that_draw_have_numbers_of_the_training(flux, tmp_path, monkeypatch):
+    path = tmp_path / "state"
+    torch.manual_seed(1)
+    unbroken = make_autoencoder(encoder=Dropping).fit(flux)
+    torch.manual_seed(2)  # which nobody reads
+    before = torch.get_rng_state()
+    with monkeypatch.context() as patch:
+        break_after(patch, 21)
+        with pytest.raises(KeyboardInterrupt):
+            make_autoencoder(encoder=Dropping, checkpoint_path=path).fit(flux)
+    resumed = make_autoencoder(encoder=Dropping).fit(flux, resume_from=path)
+    assert_same_weights(resumed, unbroken)
+    assert torch.equal(torch.get_rng_state(), before)
+    other = make_autoencoder(encoder=Dropping, random_state=1).fit(flux)
+    with pytest.raises(AssertionError):
+        assert_same_weights(other, unbroken)
 
 
 def test_checkpoint_of_other_conditions_is_refused(flux, tmp_path):

@@ -6,6 +6,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from specvae.estimators import SemiSupervisedVAE, SpectralSimulator
 from specvae.estimators._build import label_scaler
+from specvae.estimators._data import SpectraDataset, TrainingData
 from specvae.exceptions import GridMismatchError
 from specvae.simulation import RedrawnSpectra, StellarSpectrumSimulator, simulate_spectra
 from specvae.spectra import SpectraArray, WavelengthGrid
@@ -139,6 +140,33 @@ def test_generate_and_intervene_speak_physical_units(model, flux, simulated):
     np.testing.assert_array_equal(each[[0, 2, 3]], unchanged[[0, 2, 3]])
 
 
+@pytest.mark.parametrize(
+    ("share", "n_known", "wanted"),
+    [(0.0, 1, 8), (0.25, 1, 10), (0.5, 1, 14), (0.25, 2, 8), (0.5, 8, 8), (0.5, 0, 8)],
+)
+def test_batches_have_their_share_of_labels(share, n_known, wanted):
+    labels = np.full((12, 1), np.nan)
+    labels[:n_known] = 1.0
+    labels[11] = 1.0  # not one of the rows of this data set
+    data = TrainingData(np.arange(24.0).reshape(12, 2), np.ones(12), labels=labels)
+    dataset = SpectraDataset(data, np.arange(8), labelled_share=share)
+    batch = dataset.__getitems__(list(range(8)))
+    assert len(batch.flux) == len(batch.labels) == len(batch.weight) == wanted
+    np.testing.assert_array_equal(batch.flux[:8], data.X[:8])
+    # What joins has labels, and is one of the data set's own.
+    joined = batch.flux[8:, 0].numpy() / 2
+    assert (joined < n_known).all() and (batch.labels[8:] == 1.0).all()
+
+
+def test_reconstruction_is_the_decoded_code(model, flux):
+    reconstruction = model.reconstruct(flux)
+    np.testing.assert_allclose(
+        reconstruction, model.inverse_transform(model.transform(flux)), atol=1e-6
+    )
+    error = np.abs(flux - reconstruction).mean(axis=1)
+    np.testing.assert_allclose(model.reconstruction_error(flux), error, rtol=1e-4)
+
+
 def test_simulated_rows_join_every_batch(flux, labels, simulated):
     pairs = (flux[::3], simulated.labels.iloc[::3])
     few = labels.copy()
@@ -204,6 +232,7 @@ def test_missing_pixels_move_predictions_less_when_trained_for_it(flux, labels, 
         ({"random_missing": 1.0}, "random_missing"),
         ({"simulated_ratio": 0.0}, "simulated_ratio"),
         ({"encoder": int}, "subclass of torch.nn.Module"),
+        ({"labelled_share": 1.0}, "labelled_share"),
     ],
 )
 def test_bad_parameters_are_named_and_leave_no_trace(flux, labels, parameters, message):
