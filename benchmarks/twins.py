@@ -38,6 +38,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from torch import nn
 
 from specvae.estimators import AdversarialAutoencoder
+from specvae.metrics import swap_error, twin_rank
 from specvae.simulation import TWIN_GRID, StellarSpectrumSimulator, twin_design
 
 RESULTS = Path(__file__).parent / "results/twins.json"
@@ -150,17 +151,8 @@ def train(flux, known, *, adversary_weight, kl_weight, seed, max_epochs):
 
 def twin_shares(codes: np.ndarray) -> dict[str, float]:
     """Share of stars whose twin is the nearest, and among the nearest 0.1 % and 1 %."""
-    codes = torch.from_numpy(codes)
-    stars = torch.arange(len(codes))
-    closer = []
-    for chunk in stars.split(1000):
-        distance = torch.cdist(codes[chunk], codes)
-        distance[torch.arange(len(chunk)), chunk] = torch.inf
-        closer.append((distance < distance.gather(1, (chunk ^ 1)[:, None])).sum(dim=1))
-    ranks = torch.cat(closer).numpy()
-    limits = (1, 0.001 * len(codes), 0.01 * len(codes))
-    names = list(PUBLISHED)[:3]
-    return {name: float((ranks < limit).mean()) for name, limit in zip(names, limits, strict=True)}
+    result = twin_rank(codes, np.arange(len(codes)) ^ 1, thresholds=(0.0, 0.001, 0.01))
+    return dict(zip(list(PUBLISHED)[:3], result.fractions.tolist(), strict=True))
 
 
 def best_shares(codes: np.ndarray) -> dict[str, float]:
@@ -185,10 +177,13 @@ def measure_network(autoencoder, flux, known, unit):
         codes = autoencoder.transform(seen, conditions=known)
         result["twins"][str(snr)] = best_shares(codes)
         if snr is None:
-            swapped = codes[np.arange(len(codes)) ^ 1]
-            for name, code in (("", codes), (", codes swapped", swapped)):
-                error = autoencoder.decode(code, known) * unit - flux
-                result["mean squared error" + name] = float(np.square(error).mean())
+            own, swapped = (
+                autoencoder.decode(code, known) * unit
+                for code in (codes, codes[np.arange(len(codes)) ^ 1])
+            )
+            errors = swap_error(swapped, flux, reconstruction=own)
+            result["mean squared error"] = errors.own_code
+            result["mean squared error, codes swapped"] = errors.score
             result["r2 of Teff"] = teff_from_codes(codes, known)
     history = autoencoder.history_
     result["epochs"], result["best epoch"] = len(history), int(np.flatnonzero(history["best"])[-1])

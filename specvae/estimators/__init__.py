@@ -2,6 +2,7 @@
 
 from ._adversarial import AdversarialAutoencoder
 from ._autoencoder import SpectralAutoencoder
+from ._mad_selector import MADSelector
 from ._partial_labels import PartialLabelRegressor
 from ._regressor import SpectralRegressor
 from ._semi_supervised import SemiSupervisedVAE
@@ -11,6 +12,7 @@ from ._weights import visibility_weights
 
 __all__ = [
     "AdversarialAutoencoder",
+    "MADSelector",
     "PartialLabelRegressor",
     "SemiSupervisedVAE",
     "SpectralAutoencoder",

@@ -1,0 +1,146 @@
+"""Spectra decoded from the twin's code."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array
+
+from .._validation import check_choice, check_groups, unmask
+from ..exceptions import SpectrumError
+from ._labels import StarMean, mean_by_star
+
+
+@dataclass(frozen=True)
+class SwapError:
+    """Error of spectra from the twin's code, beside those of doing nothing."""
+
+    score: float  # mean over pairs
+    standard_error: float  # by pair; NaN for a single one
+    by_spectrum: np.ndarray  # (n_spectra,)
+    constant: float  # the mean spectrum in place of every spectrum: what a code must beat
+    constant_by_spectrum: np.ndarray  # (n_spectra,)
+    own_code: float | None  # reconstruction from the star's own code: what a swap cannot beat
+    own_code_by_spectrum: np.ndarray | None  # (n_spectra,)
+    excess: float | None  # score - own_code, the price of the swap; 0 for perfect disentanglement
+    excess_standard_error: float | None  # by pair, smaller than that of either score
+    n_pairs: int
+
+
+def swap_error(
+    swapped: Any,
+    truth: Any,
+    *,
+    reconstruction: Any = None,
+    groups: Any = None,
+    error: str = "squared",
+) -> SwapError:
+    """Error of each star's spectrum decoded from its twin's code under its own nuisance labels.
+
+    Where the code holds the composition, which twins share, and nothing of Teff and log g, which
+    the decoder is told, it matters not whose code is decoded.
+
+    Parameters
+    ----------
+    swapped : array-like of shape (n_spectra, n_pixels)
+        Flux of row i decoded from the code of i's twin and the labels of i; finite.
+    truth : array-like of shape (n_spectra, n_pixels)
+        Flux of row i; NaN is a missing pixel, which is left out.
+    reconstruction : array-like of shape (n_spectra, n_pixels), optional
+        Flux of row i decoded from its own code: the error without a swap.
+    groups : array-like of shape (n_spectra,), optional
+        Id of the pair, or of the star where it has several spectra: the rows of one id count once
+        and make up the error bar. By default every row is by itself.
+    error : {"squared", "absolute"}, default="squared"
+        What is averaged over the pixels of a spectrum.
+
+    Returns
+    -------
+    result : SwapError
+        In squared units of flux, or in units of flux.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a decoded pixel is not finite, a true one is infinite, or a spectrum has
+        no valid pixel.
+
+    References
+    ----------
+    de Mijolla, Ness & Viti 2019, "Identifying chemically identical stars using adverserial
+    disentanglement", table 1: the mean squared error, with and without the swap.
+
+    Examples
+    --------
+    >>> truth = [[1.0, 0.5], [1.0, 0.7]]
+    >>> result = swap_error([[1.0, 0.6], [1.0, 0.6]], truth, reconstruction=truth)
+    >>> result.score, result.own_code, result.constant
+    (0.005, 0.0, 0.005)
+    """
+    check_choice("error", error, ("squared", "absolute"))
+    truth = _check_truth(truth)
+    star = np.arange(len(truth)) if groups is None else check_groups(groups, len(truth))
+    by_spectrum = _pixel_mean(_check_decoded("swapped", swapped, truth), truth, error)
+    constant_by_spectrum = _pixel_mean(_mean_spectrum(truth, star), truth, error)
+    swap = mean_by_star(by_spectrum, star)
+    own = excess = own_by_spectrum = None
+    if reconstruction is not None:
+        decoded = _check_decoded("reconstruction", reconstruction, truth)
+        own_by_spectrum = _pixel_mean(decoded, truth, error)
+        own = mean_by_star(own_by_spectrum, star)
+        excess = mean_by_star(by_spectrum - own_by_spectrum, star)
+    return SwapError(
+        score=float(swap.mean[0]),
+        standard_error=float(swap.standard_error[0]),
+        by_spectrum=by_spectrum,
+        constant=float(mean_by_star(constant_by_spectrum, star).mean[0]),
+        constant_by_spectrum=constant_by_spectrum,
+        own_code=_first(own, "mean"),
+        own_code_by_spectrum=own_by_spectrum,
+        excess=_first(excess, "mean"),
+        excess_standard_error=_first(excess, "standard_error"),
+        n_pairs=int(swap.n_stars[0]),
+    )
+
+
+def _first(result: StarMean | None, field: str) -> float | None:
+    return None if result is None else float(getattr(result, field)[0])
+
+
+def _pixel_mean(flux: np.ndarray, truth: np.ndarray, error: str) -> np.ndarray:
+    difference = np.abs(flux - truth)
+    return np.nanmean(difference**2 if error == "squared" else difference, axis=1)
+
+
+def _mean_spectrum(truth: np.ndarray, star: np.ndarray) -> np.ndarray:
+    """Mean flux of each pixel, every star once; NaN where no star has it."""
+    weight = (1.0 / np.bincount(star))[star][:, None] * ~np.isnan(truth)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (weight * np.nan_to_num(truth)).sum(axis=0) / weight.sum(axis=0)
+
+
+def _check_truth(truth: Any) -> np.ndarray:
+    truth = check_array(
+        unmask(truth), dtype=np.float64, ensure_all_finite=False, input_name="truth"
+    )
+    for row in np.flatnonzero(np.isinf(truth).any(axis=1))[:1]:
+        raise SpectrumError(int(row), "of truth contains infinity; mark missing pixels as NaN.")
+    for row in np.flatnonzero(np.isnan(truth).all(axis=1))[:1]:
+        raise SpectrumError(int(row), "of truth has no valid pixel (all NaN); remove it.")
+    return truth
+
+
+def _check_decoded(name: str, flux: Any, truth: np.ndarray) -> np.ndarray:
+    flux = check_array(unmask(flux), dtype=np.float64, ensure_all_finite=False, input_name=name)
+    if flux.shape != truth.shape:
+        raise ValueError(
+            f"{name} has shape {flux.shape}, truth {truth.shape}; give one decoded spectrum for "
+            "each row of truth, on its pixels."
+        )
+    bad = ~np.isfinite(flux) & ~np.isnan(truth)
+    if bad.any():
+        raise ValueError(
+            f"{name} holds {int(bad.sum())} values that are not finite, the first in row "
+            f"{int(np.argmax(bad.any(axis=1)))}; a decoder must give every pixel that truth has."
+        )
+    return flux

@@ -1,0 +1,82 @@
+"""Codes in units of their own scatter."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.utils import check_array
+
+from .._validation import unmask
+
+
+def whiten_codes(codes: Any, *, reference: Any = None) -> np.ndarray:
+    """Rotate and scale codes so that they are uncorrelated with unit variance.
+
+    The Euclidean distance of whitened codes is the Mahalanobis distance: no latent counts more
+    because its scale happens to be larger, or because another latent repeats it.
+
+    Parameters
+    ----------
+    codes : array-like of shape (n_spectra, n_latents)
+        Encoder means, all finite.
+    reference : array-like of shape (n_reference, n_latents), optional
+        Codes that define mean and covariance; by default `codes` themselves.
+
+    Returns
+    -------
+    whitened : ndarray of shape (n_spectra, n_directions)
+        In units of the scatter of the reference. Directions along which the reference does not
+        vary beyond rounding are left out.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite, the numbers of latents differ, or the reference has fewer than
+        two different rows.
+
+    Notes
+    -----
+    This is scikit-learn's ``PCA(whiten=True)`` without the directions of no variance, which that
+    class blows up to rounding noise of any size. A latent that has collapsed to a small scatter
+    does vary, and whitening gives it the weight of any other: select the active latents first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> codes = np.array([[0.0, 5.0], [2.0, 5.0], [100.0, 5.0], [102.0, 5.0]])
+    >>> whiten_codes(codes).shape
+    (4, 1)
+    >>> float(whiten_codes(codes).std(ddof=1))
+    1.0
+    """
+    codes = check_codes(codes)
+    reference = codes if reference is None else check_codes(reference, "reference")
+    if reference.shape[1] != codes.shape[1]:
+        raise ValueError(
+            f"codes have {codes.shape[1]} latents, reference {reference.shape[1]}; give codes of "
+            "one encoder."
+        )
+    lowest, highest = reference.min(axis=0), reference.max(axis=0)
+    if not (highest > lowest).any():
+        raise ValueError(
+            f"whitening needs codes that vary; all {len(reference)} rows are the same. Give more "
+            "spectra, or whiten=False."
+        )
+    # "full", because the solver by covariance loses directions below 1e-8 of the widest.
+    pca = PCA(whiten=True, svd_solver="full").fit(reference)
+    rounding = np.finfo(float).eps * max(reference.shape) * np.abs(reference).max()
+    varies = np.sqrt(pca.explained_variance_) > rounding
+    return pca.transform(codes)[:, varies]
+
+
+def check_codes(codes: Any, name: str = "codes") -> np.ndarray:
+    """Return codes as float64 of shape (n_spectra, n_latents), all finite."""
+    codes = check_array(unmask(codes), dtype=np.float64, ensure_all_finite=False, input_name=name)
+    bad = ~np.isfinite(codes)
+    if bad.any():
+        row, latent = np.argwhere(bad)[0]
+        raise ValueError(
+            f"{name} holds {int(bad.sum())} values that are not finite, the first in row {row}, "
+            f"latent {latent}; leave such spectra out."
+        )
+    return codes
