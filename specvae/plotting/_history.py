@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ._style import line_style
+
 
 def plot_history(history: Any, ax: Any) -> Any:
     """Draw the loss over the epochs.
@@ -25,9 +27,10 @@ def plot_history(history: Any, ax: Any) -> Any:
     >>> ax.get_xlabel()
     'epoch'
     """
-    for column, label in (("train_loss", "training"), ("valid_loss", "validation")):
+    curves = (("train_loss", "training"), ("valid_loss", "validation"))
+    for number, (column, label) in enumerate(curves):
         if column in history:
-            ax.plot(history["epoch"], history[column], label=label)
+            ax.plot(history["epoch"], history[column], label=label, **line_style(number))
     kept = history[history["best"]].iloc[-1]
     # An epoch of partial_fit has no validation loss.
     watched = kept.get("valid_loss", float("nan"))

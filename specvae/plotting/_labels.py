@@ -4,6 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from ._names import with_unit
+from ._points import draw_points
+from ._style import BLACK
+
 
 def plot_predictions(true: Any, predicted: Any, ax: Any, *, label: str = "") -> Any:
     """Draw predicted over true values of one label, with the line on which they agree.
@@ -14,7 +18,7 @@ def plot_predictions(true: Any, predicted: Any, ax: Any, *, label: str = "") -> 
         NaN is left out.
     ax : matplotlib Axes
     label : str, default=""
-        Name and unit of the label.
+        Name of the label, the unit at its end, such as "teff_k".
 
     Returns
     -------
@@ -25,11 +29,12 @@ def plot_predictions(true: Any, predicted: Any, ax: Any, *, label: str = "") -> 
     >>> from matplotlib.figure import Figure
     >>> ax = plot_predictions([1, 2], [1.1, 1.9], Figure().subplots(), label="logg_dex")
     >>> ax.get_ylabel()
-    'predicted logg_dex'
+    'predicted log g (dex)'
     """
-    ax.plot(true, predicted, ".", markersize=3, alpha=0.5)
+    draw_points(true, predicted, ax)
     # Anchored inside the data: through the origin it would stretch the axes to zero.
     anchor = float(np.nanmedian(true))
-    ax.axline((anchor, anchor), slope=1.0, color="black", linewidth=0.8)
-    ax.set(xlabel=f"true {label}", ylabel=f"predicted {label}")
+    ax.axline((anchor, anchor), slope=1.0, color=BLACK, linewidth=0.8)
+    name = with_unit(label)
+    ax.set(xlabel=f"true {name}".strip(), ylabel=f"predicted {name}".strip())
     return ax

@@ -2,9 +2,17 @@
 
 from typing import Any
 
+from ._style import BLACK, GREY, VERMILLION
+
 
 def plot_reconstruction(
-    wavelength_aa: Any, flux: Any, reconstruction: Any, ax: Any, *, window_aa: Any = None
+    wavelength_aa: Any,
+    flux: Any,
+    reconstruction: Any,
+    ax: Any,
+    *,
+    window_aa: Any = None,
+    residual_ax: Any = None,
 ) -> Any:
     """Draw a spectrum and its reconstruction over each other.
 
@@ -15,6 +23,8 @@ def plot_reconstruction(
     ax : matplotlib Axes
     window_aa : tuple of float, optional
         (low, high) in Angstrom; all wavelengths by default.
+    residual_ax : matplotlib Axes, optional
+        Below `ax`, for flux minus reconstruction; the wavelengths stand there instead.
 
     Returns
     -------
@@ -25,19 +35,22 @@ def plot_reconstruction(
     >>> import numpy as np
     >>> from matplotlib.figure import Figure
     >>> wavelength_aa = np.array([5000.0, 5001.0])
-    >>> ax = plot_reconstruction(wavelength_aa, np.ones(2), np.ones(2), Figure().subplots())
+    >>> ax, below = Figure().subplots(2, height_ratios=(3, 1))
+    >>> ax = plot_reconstruction(wavelength_aa, np.ones(2), np.ones(2), ax, residual_ax=below)
     >>> ax.get_legend_handles_labels()[1]
     ['observed', 'reconstruction']
     """
     low_aa, high_aa = window_aa or (wavelength_aa[0], wavelength_aa[-1])
     shown = (wavelength_aa >= low_aa) & (wavelength_aa <= high_aa)
-    ax.plot(wavelength_aa[shown], flux[shown], color="0.6", linewidth=0.8, label="observed")
-    ax.plot(
-        wavelength_aa[shown],
-        reconstruction[shown],
-        color="tab:orange",
-        linewidth=0.8,
-        label="reconstruction",
-    )
+    x = wavelength_aa[shown]
+    ax.plot(x, flux[shown], color=GREY, linewidth=1.2, label="observed")
+    ax.plot(x, reconstruction[shown], color=VERMILLION, linewidth=0.8, label="reconstruction")
     ax.set(xlabel="wavelength (Angstrom)", ylabel="flux", xlim=(low_aa, high_aa))
+    if residual_ax is not None:
+        # A difference to be seen, not a result: it is left to the picture.
+        residual_ax.plot(x, flux[shown] - reconstruction[shown], color=GREY, linewidth=0.6)
+        residual_ax.axhline(0.0, color=BLACK, linewidth=0.6)
+        residual_ax.set(xlabel="wavelength (Angstrom)", ylabel="residual", xlim=(low_aa, high_aa))
+        ax.set_xlabel("")
+        ax.tick_params(labelbottom=False)
     return ax
