@@ -45,6 +45,14 @@ def test_first_model_runs(capsys):
     assert capsys.readouterr().out == "(100, 4) (100, 4) (100, 256)\n"
 
 
+def test_first_inspection_runs(capsys):
+    namespace = {}
+    exec(python_blocks(ROOT / "docs/inspection.md")[0], namespace)
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed[-4:]] == list(namespace["stars"].labels)
+    assert namespace["scorer"].p_latent_.min() == 0.0005
+
+
 def test_make_targets_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", (ROOT / "README.md").read_text(), flags=re.MULTILINE):

@@ -39,6 +39,7 @@ class TrainingData:
     labels: np.ndarray | None = None  # (n_spectra, n_labels)
     flux_error: Any = None  # like X: standard deviation of the flux
     conditions: np.ndarray | None = None  # (n_spectra, n_conditions)
+    velocity_column: int = 0  # which label shifts the spectrum, where one does
 
 
 class SpectraDataset(Dataset):

@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
 from .._random import make_generator, spawn_seeds
 from .._validation import check_choice, check_number, check_same_grid
 from ..metrics import nan_r2_score
-from ..networks import LatentModel
+from ..networks import DopplerShift, LatentModel
 from ._base import AbstractSpectralEstimator, apply_to_rows
 from ._build import DECODERS, ENCODERS, build_parts, flux_scaler, label_scaler, part_class
 from ._flux_error import check_flux_error
@@ -55,6 +55,11 @@ class SemiSupervisedVAE(
         refused.
     variational : bool, default=True
         False makes the code one point: the published semi-supervised autoencoder.
+    velocity_label : str or int, optional
+        Label, a radial velocity in km/s, by which the decoded spectrum is Doppler-shifted. The
+        decoder then draws every star at rest, and need not learn what a shift is: spectra without
+        labels teach the velocity as well, by their own lines. It needs `grid`; lines of the
+        Earth's atmosphere move along, so mask them. None leaves it to the decoder, as published.
     label_weight : float, default=1.0
         Price of the label loss, which is in units of the scatter of the labels.
     kl_weight : float, default=1e-4
@@ -174,6 +179,7 @@ class SemiSupervisedVAE(
         decoder="conv",
         grid=None,
         variational=True,
+        velocity_label=None,
         label_weight=1.0,
         kl_weight=1e-4,
         kl_warmup_epochs=10,
@@ -203,6 +209,7 @@ class SemiSupervisedVAE(
         self.decoder = decoder
         self.grid = grid
         self.variational = variational
+        self.velocity_label = velocity_label
         self.label_weight = label_weight
         self.kl_weight = kl_weight
         self.kl_warmup_epochs = kl_warmup_epochs
@@ -273,6 +280,9 @@ class SemiSupervisedVAE(
         labels, names, one_dimensional = check_label_matrix(y, _num_samples(X), self)
         if self.decoder_pretrained is not None:
             _check_simulator(self.decoder_pretrained, names, X, self)
+        velocity_column = 0
+        if self.velocity_label is not None:
+            velocity_column = find_label(self.velocity_label, names, labels.shape[1])
         labelled = ~np.isnan(labels).all(axis=1)
         trained = self._train(
             X,
@@ -284,6 +294,7 @@ class SemiSupervisedVAE(
             labelled_share=self.labelled_share,
             labelled=labelled,
             labels=labels,
+            velocity_column=velocity_column,
             flux_error=check_flux_error(flux_error, X),
         )
         factor = np.ones(labels.shape[1])
@@ -428,7 +439,7 @@ class SemiSupervisedVAE(
             If there is no such label.
         """
         check_is_fitted(self)
-        column = self._label_column(label)
+        column = find_label(label, getattr(self, "label_names_in_", None), self.n_labels_)
         # Not `transform`, whose output may have been set to a DataFrame.
         (codes,) = self._apply(X, lambda network, flux: network.encode(flux))
         scale = float(self.net_.module_.label_scaler.scale[column])
@@ -478,15 +489,6 @@ class SemiSupervisedVAE(
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def _label_column(self, label: Any) -> int:
-        names = list(getattr(self, "label_names_in_", []))
-        if label in names:
-            return names.index(label)
-        if isinstance(label, int | np.integer) and 0 <= label < self.n_labels_:
-            return int(label)
-        known = ", ".join(names) if names else f"0 to {self.n_labels_ - 1}"
-        raise ValueError(f"there is no label {label!r}; known: {known}.")
-
     def _network_parameters(self):
         return {"encoder": self.encoder, "decoder": self.decoder}
 
@@ -512,7 +514,16 @@ class SemiSupervisedVAE(
             n_latents,
             variational=bool(self.variational),
             label_scaler=labels,
+            shift=self._shift(),
+            velocity_column=data.velocity_column,
         )
+
+    def _shift(self):
+        if self.velocity_label is None:
+            return None
+        grid = self.grid
+        wavelength_aa = torch.from_numpy(grid.wavelength_aa)
+        return DopplerShift(wavelength_aa, grid.step, is_log=grid.spacing == "log")
 
     def _objective(self):
         return LatentObjective(
@@ -538,6 +549,16 @@ class SemiSupervisedVAE(
 
     def _check_parameters(self):
         super()._check_parameters()
+        if self.velocity_label is not None and self.grid is None:
+            raise ValueError(
+                f"velocity_label={self.velocity_label!r} shifts spectra by their wavelengths; give "
+                "grid as well."
+            )
+        if self.velocity_label is not None and self.decoder_pretrained is not None:
+            raise ValueError(
+                "decoder_pretrained draws spectra at their velocities, velocity_label wants them "
+                "drawn at rest; leave one out."
+            )
         check_number("n_free_latents", self.n_free_latents, minimum=0, integer=True)
         for name in ("label_weight", "kl_weight", "mmd_weight", "zero_weight"):
             check_number(name, getattr(self, name), minimum=0)
@@ -560,6 +581,24 @@ def _mean_and_std(network, flux):
     else:
         std = (0.5 * posterior.log_variance[:, : network.n_labels]).exp() * scale
     return network.label_scaler.inverse(mean), std
+
+
+def find_label(label: Any, names: Any, n_labels: int) -> int:
+    """Return the column of a label that is given by name or by number.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    known = [] if names is None else list(names)
+    if label in known:
+        return known.index(label)
+    if isinstance(label, int | np.integer) and 0 <= label < n_labels:
+        return int(label)
+    raise ValueError(
+        f"there is no label {label!r}; known: {', '.join(known) or f'0 to {n_labels - 1}'}."
+    )
 
 
 def _check_simulator(simulator, names, X, estimator):

@@ -11,6 +11,7 @@ from ._adversarial import (
 from ._autoencoder import Autoencoder, AutoencoderOutput, FluxScaler, LinearPath
 from ._conv import ConvDecoder, ConvEncoder, StagePlan, plan_stages
 from ._dense import DenseDecoder, DenseEncoder
+from ._doppler import DopplerShift
 from ._initialise import initialise
 from ._label_losses import (
     adversarial_cross_entropy,
@@ -34,6 +35,7 @@ __all__ = [
     "ConvEncoder",
     "DenseDecoder",
     "DenseEncoder",
+    "DopplerShift",
     "FaderAdversary",
     "FluxScaler",
     "LabelDecoder",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ._autoencoder import FluxScaler
+from ._doppler import DopplerShift
 
 # Beyond, exp(log variance) leaves float32's useful range; as published.
 _LARGEST_LOG_VARIANCE = 20.0
@@ -76,7 +77,13 @@ class LatentModel(nn.Module):
         Whether the code is a distribution.
     label_scaler : LabelScaler, optional
         Of the labels that are the first latents.
+    shift : DopplerShift, optional
+        The decoder then draws the star at rest, and one of the labels shifts it.
+    velocity_column : int, default=0
+        That label, a radial velocity in km/s.
     """
+
+    is_velocity: Tensor
 
     def __init__(
         self,
@@ -87,6 +94,8 @@ class LatentModel(nn.Module):
         *,
         variational: bool = True,
         label_scaler: LabelScaler | None = None,
+        shift: DopplerShift | None = None,
+        velocity_column: int = 0,
     ):
         super().__init__()
         self.n_latents = n_latents
@@ -95,6 +104,10 @@ class LatentModel(nn.Module):
         self.decoder = decoder
         self.scaler = scaler
         self.label_scaler = label_scaler
+        self.shift = shift
+        if shift is not None:
+            is_velocity = torch.arange(n_latents) == velocity_column
+            self.register_buffer("is_velocity", is_velocity)
 
     @property
     def n_labels(self) -> int:
@@ -114,7 +127,13 @@ class LatentModel(nn.Module):
 
     def decode(self, code: Tensor) -> Tensor:
         """Map codes (batch, n_latents) to flux (batch, n_pixels)."""
-        return self.scaler.inverse(self.decoder(code))
+        if self.shift is None:
+            return self.scaler.inverse(self.decoder(code))
+        assert self.label_scaler is not None
+        at_rest = self.scaler.inverse(self.decoder(code.masked_fill(self.is_velocity, 0.0)))
+        labels = self.label_scaler.inverse(code[:, : self.n_labels])
+        velocity_kms = labels[:, self.is_velocity[: self.n_labels]].squeeze(1)
+        return self.shift(at_rest, velocity_kms)
 
     def target(self, flux: Tensor) -> Tensor:
         """Return the flux to be reconstructed: NaN also in pixels that training never saw."""

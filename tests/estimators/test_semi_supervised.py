@@ -8,6 +8,7 @@ from specvae.estimators import SemiSupervisedVAE, SpectralSimulator
 from specvae.estimators._build import label_scaler
 from specvae.estimators._data import SpectraDataset, TrainingData
 from specvae.exceptions import GridMismatchError
+from specvae.inspection import radial_velocity_intervention
 from specvae.simulation import RedrawnSpectra, StellarSpectrumSimulator, simulate_spectra
 from specvae.spectra import SpectraArray, WavelengthGrid
 
@@ -167,6 +168,35 @@ def test_reconstruction_is_the_decoded_code(model, flux):
     np.testing.assert_allclose(model.reconstruction_error(flux), error, rtol=1e-4)
 
 
+def test_velocity_label_shifts_what_is_decoded(flux, labels, simulated):
+    model = make_model(velocity_label="rv_kms", grid=GRID, max_epochs=5)
+    model.fit(flux, labels, groups=simulated.groups)
+    window = (5160.0, 5190.0)
+    score = radial_velocity_intervention(model, flux[:20], window_aa=window)
+    assert score.ratio < 0.1  # interpolation of narrow lines, here and in the measure
+    still = make_model(grid=GRID, max_epochs=5).fit(flux, labels, groups=simulated.groups)
+    assert radial_velocity_intervention(still, flux[:20], window_aa=window).ratio > 0.5
+    by_number = make_model(velocity_label=3, grid=GRID, max_epochs=5)
+    by_number.fit(flux, labels.to_numpy(), groups=simulated.groups)
+    np.testing.assert_array_equal(by_number.predict(flux), model.predict(flux))
+
+
+def test_spectra_without_labels_teach_the_velocity(flux, simulated):
+    """Few stars have labels; the others' lines tell how far they are shifted."""
+    few = simulated.labels.where(pd.Series(simulated.groups < 12), axis=0)
+    test = simulated.groups >= 40
+    train = ~test
+    error = {}
+    for velocity_label in (None, "rv_kms"):
+        model = make_model(
+            velocity_label=velocity_label, grid=GRID, max_epochs=60, validation_fraction=0.0
+        )
+        model.fit(flux[train], few[train], groups=simulated.groups[train])
+        velocity = model.predict(flux[test])[:, 3]
+        error[velocity_label] = np.abs(velocity - simulated.labels["rv_kms"][test]).mean()
+    assert error["rv_kms"] < 0.8 * error[None]
+
+
 def test_simulated_rows_join_every_batch(flux, labels, simulated):
     pairs = (flux[::3], simulated.labels.iloc[::3])
     few = labels.copy()
@@ -233,6 +263,8 @@ def test_missing_pixels_move_predictions_less_when_trained_for_it(flux, labels, 
         ({"simulated_ratio": 0.0}, "simulated_ratio"),
         ({"encoder": int}, "subclass of torch.nn.Module"),
         ({"labelled_share": 1.0}, "labelled_share"),
+        ({"velocity_label": "rv_kms"}, "velocity_label='rv_kms' shifts .* give grid"),
+        ({"velocity_label": "speed", "grid": GRID}, "there is no label 'speed'; known: teff_k"),
     ],
 )
 def test_bad_parameters_are_named_and_leave_no_trace(flux, labels, parameters, message):
@@ -341,6 +373,14 @@ def test_masked_pixels_of_simulated_spectra_do_not_teach(flux, simulated, labels
     ]
     masked, missing = (make_model(max_epochs=1).fit(flux, labels, simulated=p) for p in pairs)
     np.testing.assert_array_equal(masked.predict(flux), missing.predict(flux))
+
+
+def test_pretrained_decoder_does_not_go_with_a_shift(flux, simulated, labels):
+    simulator = SpectralSimulator(decoder="dense", max_epochs=1, device="cpu", random_state=0)
+    simulator.fit(simulated.labels, flux)
+    model = make_model(decoder_pretrained=simulator, velocity_label="rv_kms", grid=GRID)
+    with pytest.raises(ValueError, match="velocity_label wants them drawn at rest"):
+        model.fit(flux, labels)
 
 
 def test_simulator_of_other_labels_or_another_grid_is_refused(flux, simulated, labels):

@@ -7,6 +7,7 @@ from torch import nn
 from specvae.networks import (
     DenseDecoder,
     DenseEncoder,
+    DopplerShift,
     FluxScaler,
     LabelDecoder,
     LabelPredictor,
@@ -104,6 +105,21 @@ def test_first_latents_are_labels():
     code = model.encode(flux)
     by_hand = torch.stack([5000 + 1000 * code[:, 0], 4 + 0.5 * code[:, 1]], dim=1)
     torch.testing.assert_close(model.predict(flux), by_hand)
+
+
+def test_one_label_shifts_what_the_decoder_draws_at_rest():
+    shift = DopplerShift(5000.0 + 0.1 * torch.arange(30, dtype=torch.float64), 0.1)
+    scaler = LabelScaler(torch.tensor([5000.0, 2.0]), torch.tensor([1000.0, 10.0]))
+    model = make_model(n_pixels=30, label_scaler=scaler)
+    shifting = make_model(n_pixels=30, label_scaler=scaler)
+    shifting.shift = shift
+    shifting.register_buffer("is_velocity", torch.tensor([False, True, False]))
+    code = normal(4, 3)
+    at_rest = code.clone()
+    at_rest[:, 1] = 0.0
+    wanted = shift(model.decode(at_rest), 2.0 + 10.0 * code[:, 1])
+    torch.testing.assert_close(shifting.decode(code), wanted)
+    assert not torch.allclose(shifting.decode(code), model.decode(code))
 
 
 def test_label_scaler_by_hand():
