@@ -54,6 +54,20 @@ def test_public_object_is_documented(thing):
     assert set(parameters_of(thing)) <= described(doc)
 
 
+@pytest.mark.parametrize("thing", PUBLIC)
+def test_public_object_has_an_example(thing):
+    """Results have theirs where they are made, and networks are used through the estimators."""
+    if not (inspect.isclass(thing) or inspect.isfunction(thing)):
+        return
+    is_result = hasattr(thing, "__dataclass_fields__") or (
+        inspect.isclass(thing) and issubclass(thing, tuple)
+    )
+    is_network = inspect.isclass(thing) and thing.__module__.startswith("specvae.networks")
+    if is_result or is_network or thing.__name__ == "initialise":
+        return
+    assert ">>> " in thing.__doc__
+
+
 @pytest.mark.parametrize("thing", [case for case in PUBLIC if inspect.isclass(case.values[0])])
 def test_public_methods_are_documented(thing):
     for name, method in inspect.getmembers(thing, inspect.isfunction):

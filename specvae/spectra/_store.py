@@ -27,6 +27,14 @@ class NpyStore:
     ------
     ValueError
         If the file is no such matrix or is shorter than its header says.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/flux.npy", np.ones((3, 20), dtype=np.float32))
+    ...     NpyStore(f"{folder}/flux.npy").shape
+    (3, 20)
     """
 
     def __init__(self, path: str | Path, scale: np.ndarray | None = None):

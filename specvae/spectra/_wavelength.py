@@ -55,6 +55,11 @@ def doppler_factor(velocity_kms: np.ndarray | float) -> np.ndarray:
     ------
     ValueError
         If a speed is that of light or more.
+
+    Examples
+    --------
+    >>> float(doppler_factor(30.0))
+    1.00010007
     """
     beta = np.asarray(velocity_kms, dtype=float) / SPEED_OF_LIGHT_KMS
     if not (np.abs(beta) < 1.0).all():

@@ -78,6 +78,15 @@ def read_line_list(
     -----
     Of the damping constants only the van der Waals column is used. Lines of one transition that
     VALD splits, by isotope or hyperfine structure, stay split.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     print("species,wavelength_aa,excitation_ev,log_gf", file=file)
+    ...     print("Fe 1,5269.537,0.859,-1.321", file=file, flush=True)
+    ...     len(read_line_list(file.name))
+    1
     """
     if unknown_species not in ("raise", "skip"):
         raise ValueError(f"unknown_species must be 'raise' or 'skip', got {unknown_species!r}.")
