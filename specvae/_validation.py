@@ -281,6 +281,25 @@ def _label_name(names: list[str] | None, column: int) -> str:
     return repr(names[column]) if names else str(column)
 
 
+def check_codes(codes: Any, name: str = "codes") -> np.ndarray:
+    """Return codes as float64 of shape (n_spectra, n_latents), all finite.
+
+    Raises
+    ------
+    ValueError
+        Naming the first that is not.
+    """
+    codes = check_array(unmask(codes), dtype=np.float64, ensure_all_finite=False, input_name=name)
+    bad = ~np.isfinite(codes)
+    if bad.any():
+        row, latent = np.argwhere(bad)[0]
+        raise ValueError(
+            f"{name} holds {int(bad.sum())} values that are not finite, the first in row {row}, "
+            f"latent {latent}; leave such spectra out."
+        )
+    return codes
+
+
 def check_number(
     name: str,
     value: Any,

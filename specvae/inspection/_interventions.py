@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.linear_model import HuberRegressor
 from sklearn.utils.validation import _num_samples
 
-from .._validation import check_choice, is_lazy, label_matrix
+from .._validation import check_choice, check_codes, is_lazy, label_matrix
 from ..metrics import GenerativeScore, InterventionScore, gis
-from ..model_selection._code_model import CodeModel, check_codes, check_not_empty
+from ..model_selection._code_model import CodeModel, check_not_empty
 from ..model_selection._rvis_scorer import DEFAULT_VELOCITIES_KMS, score_velocities
 from ..spectra import WavelengthGrid
 
@@ -258,7 +258,7 @@ def latent_slope(codes: Any, labels: Any) -> Any:
     0.02
     """
     one_dimensional = np.ndim(codes) == 1
-    matrix = check_codes(np.reshape(codes, (-1, 1)) if one_dimensional else codes, "the spectra")
+    matrix = check_codes(np.reshape(codes, (-1, 1)) if one_dimensional else codes)
     values = label_matrix(labels)
     if values.shape != (len(matrix), 1):
         raise ValueError(

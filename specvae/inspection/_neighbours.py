@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from .._validation import check_choice, check_groups, check_number
+from .._validation import check_choice, check_codes, check_groups, check_number
 from ..metrics import whiten_codes
 from ..metrics._nearest import nearest_of_others
-from ..metrics._whitening import check_codes
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from .._validation import check_codes
 from ..estimators import SemiSupervisedVAE
-from ..model_selection._code_model import CodeModel, check_codes
+from ..model_selection._code_model import CodeModel
 from ..spectra import WavelengthGrid
 
 
@@ -163,7 +164,7 @@ def _unit_of(coder: Any, column: int) -> tuple[float, float, str]:
 def _nearest(
     codes: Any, steps: np.ndarray, column: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    real = check_codes(codes, "real spectra")
+    real = check_codes(codes)
     if real.shape[1] != steps.shape[1]:
         raise ValueError(
             f"codes has {real.shape[1]} columns, the code of the estimator {steps.shape[1]}; give "

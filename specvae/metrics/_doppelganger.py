@@ -8,8 +8,8 @@ import pandas as pd
 from scipy.spatial.distance import cdist, pdist
 from sklearn.utils import column_or_1d
 
-from .._validation import check_choice, check_number, unmask
-from ._whitening import check_codes, whiten_codes
+from .._validation import check_choice, check_codes, check_number, unmask
+from ._whitening import whiten_codes
 
 _SCIPY_METRIC = {"euclidean": "euclidean", "manhattan": "cityblock"}
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import check_choice, check_groups, check_number
+from .._validation import check_choice, check_codes, check_groups, check_number
 from ._nearest import nearest_of_others
-from ._whitening import check_codes, whiten_codes
+from ._whitening import whiten_codes
 
 
 def outlier_score(

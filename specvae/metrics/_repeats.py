@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from .._random import spawn_seeds
-from .._validation import check_choice, check_groups, check_number
+from .._validation import check_choice, check_codes, check_groups, check_number
 from ._labels import mean_by_star
 from ._nearest import nearest_of_others
 from ._weighted_median import weighted_median
-from ._whitening import check_codes, whiten_codes
+from ._whitening import whiten_codes
 
 # Pairs of different stars that are drawn: their mean distance is known to better than 1 %.
 _N_RANDOM_PAIRS = 5_000

@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.metrics.pairwise import paired_distances
 from sklearn.neighbors import BallTree
 
-from .._validation import check_choice, check_number
+from .._validation import check_choice, check_codes, check_number
 from ._labels import mean_by_star
-from ._whitening import check_codes, whiten_codes
+from ._whitening import whiten_codes
 
 # Distances closer than this, relatively, are the same: tree and pair sum in different order.
 _TIE = 1e-10

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.utils import check_array
 
-from .._validation import unmask
+from .._validation import check_codes
 
 
 def whiten_codes(codes: Any, *, reference: Any = None) -> np.ndarray:
@@ -67,16 +66,3 @@ def whiten_codes(codes: Any, *, reference: Any = None) -> np.ndarray:
     rounding = np.finfo(float).eps * max(reference.shape) * np.abs(reference).max()
     varies = np.sqrt(pca.explained_variance_) > rounding
     return pca.transform(codes)[:, varies]
-
-
-def check_codes(codes: Any, name: str = "codes") -> np.ndarray:
-    """Return codes as float64 of shape (n_spectra, n_latents), all finite."""
-    codes = check_array(unmask(codes), dtype=np.float64, ensure_all_finite=False, input_name=name)
-    bad = ~np.isfinite(codes)
-    if bad.any():
-        row, latent = np.argwhere(bad)[0]
-        raise ValueError(
-            f"{name} holds {int(bad.sum())} values that are not finite, the first in row {row}, "
-            f"latent {latent}; leave such spectra out."
-        )
-    return codes

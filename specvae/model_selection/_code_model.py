@@ -9,6 +9,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import _num_samples
 
+from .._validation import check_codes
 from ..spectra import WavelengthGrid
 from ..spectra._grid import check_grid_type
 
@@ -90,7 +91,7 @@ class CodeModel:
         else:
             self._check_takes_conditions()
             codes = self.coder.transform(flux, conditions=conditions)
-        return check_codes(codes, type(self.coder).__name__)
+        return check_codes(codes, f"codes of {type(self.coder).__name__}")
 
     def decode(self, codes: np.ndarray, conditions: Any = None) -> np.ndarray:
         """Flux of codes, shape (n_codes, n_pixels)."""
@@ -167,32 +168,6 @@ class CodeModel:
             raise ValueError(
                 f"{type(self.coder).__name__} takes no conditions; leave conditions out."
             )
-
-
-def check_codes(codes: Any, source: str) -> np.ndarray:
-    """Return codes as a matrix of floats, all finite, of at least one row.
-
-    Raises
-    ------
-    ValueError
-        Naming the first that is not.
-    """
-    matrix = np.asarray(codes)
-    if matrix.dtype.kind != "f":
-        matrix = matrix.astype(np.float64)
-    if matrix.ndim != 2 or not matrix.size:
-        raise ValueError(
-            f"codes of {source} must have shape (n_spectra, n_latents), at least one of each; got "
-            f"{matrix.shape}."
-        )
-    if not np.isfinite(matrix).all():
-        row, column = np.argwhere(~np.isfinite(matrix))[0]
-        raise ValueError(
-            f"codes of {source} must be finite; row {row} holds {matrix[row, column]} in column "
-            f"{column}, and {int((~np.isfinite(matrix)).any(axis=1).sum())} rows such values: "
-            "leave these spectra out."
-        )
-    return matrix
 
 
 def check_not_empty(X: Any) -> None:

@@ -38,10 +38,19 @@ def plot_rvis(result: Any, ax: Any) -> Any:
     'velocity moved by (km/s)'
     """
     order = np.argsort(result.velocities_kms)
-    velocity = result.velocities_kms[order]
+    velocity, nothing, moved = (
+        values[order]
+        for values in (result.velocities_kms, result.do_nothing_by_velocity, result.by_velocity)
+    )
+    if 0.0 not in velocity:
+        # No line over 0, where both scores are 0, from one side to the other.
+        gap = np.searchsorted(velocity, 0.0)
+        velocity, nothing, moved = (
+            np.insert(values, gap, np.nan) for values in (velocity, nothing, moved)
+        )
     ax.plot(
         velocity,
-        result.do_nothing_by_velocity[order],
+        nothing,
         "s--",
         color=VERMILLION,
         markersize=4,
@@ -50,7 +59,7 @@ def plot_rvis(result: Any, ax: Any) -> Any:
     )
     (line,) = ax.plot(
         velocity,
-        result.by_velocity[order],
+        moved,
         "o",
         markersize=4,
         label="move in the code",

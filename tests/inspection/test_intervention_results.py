@@ -241,7 +241,7 @@ def test_no_spectra_and_bad_codes_are_refused():
     with pytest.raises(ValueError, match="X has no spectra"):
         radial_velocity_intervention(Oracle(LABELS).fit(FLUX), FLUX[:0], latent=0, slope=1.0)
     broken = Oracle(LABELS, codes_are=np.nan).fit(FLUX)
-    with pytest.raises(ValueError, match="codes of Oracle must be finite; row 0 holds nan"):
+    with pytest.raises(ValueError, match=r"codes of Oracle holds .* the first in row 0"):
         radial_velocity_intervention(broken, FLUX, latent=0, slope=1.0)
 
 
@@ -364,7 +364,7 @@ def test_what_gis_cannot_use_is_refused(design):
         with pytest.raises(ValueError, match=message):
             generative_intervention(oracle, X, design, label, **options)
     without = Oracle(labels, codes_are=np.nan).fit(flux)
-    with pytest.raises(ValueError, match="codes of Oracle must be finite"):
+    with pytest.raises(ValueError, match="codes of Oracle holds"):
         generative_intervention(without, flux, design, "mh_dex", latent=1, slope=1.0)
 
 
@@ -388,7 +388,7 @@ def test_slope_leaves_unknown_labels_out():
 @pytest.mark.parametrize(
     ("codes", "labels", "message"),
     [
-        ([1.0, np.nan], [1.0, 2.0], "codes of the spectra must be finite; row 1 holds nan"),
+        ([1.0, np.nan], [1.0, 2.0], "codes holds 1 values that are not finite, the first in row 1"),
         ([1.0, 2.0], [1.0, 2.0, 3.0], "one label for each of the 2 rows"),
         ([1.0, 2.0], [[1.0, 2.0], [3.0, 4.0]], "one label for each of the 2 rows"),
         ([1.0, 2.0], [5.0, np.nan], "1 different values in 1 known"),

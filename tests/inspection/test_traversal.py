@@ -184,8 +184,12 @@ def test_series_of_a_frame_keeps_its_names(data):
         ((0, [np.nan]), {}, "values must be a list of finite numbers"),
         ((0, 1.0), {}, "values must be a list of finite numbers"),
         ((0, [0.0]), {"codes": np.zeros((4, 3))}, "codes has 3 columns, the code of the estim"),
-        ((0, [0.0]), {"codes": [[np.nan, 1.0]]}, "codes of real spectra must be finite; row 0"),
-        ((0, [0.0]), {"codes": np.zeros((0, 2))}, "codes of real spectra must have shape"),
+        (
+            (0, [0.0]),
+            {"codes": [[np.nan, 1.0]]},
+            "codes holds 1 values that are not finite, the first in row 0",
+        ),
+        ((0, [0.0]), {"codes": np.zeros((0, 2))}, "0 sample"),
         ((0, [0.0]), {"grid": WavelengthGrid(6100.0, 0.1, 5)}, "works on 120 pixels, but grid"),
     ],
 )

@@ -25,6 +25,7 @@ from torch import nn
 import specvae
 from specvae import estimators
 from specvae.estimators import (
+    MADSelector,
     PartialLabelRegressor,
     SemiSupervisedVAE,
     SpectralAutoencoder,
@@ -279,6 +280,9 @@ def pipelines(grid):
             network,
             StandardScaler(),
             PartialLabelRegressor(Ridge(0.1)),
+        ),
+        "selected codes": make_pipeline(
+            PCA(6, random_state=0), MADSelector("auto"), PartialLabelRegressor()
         ),
         "control": make_pipeline(
             SpectrumResampler(narrower, input_grid=grid),

@@ -28,12 +28,16 @@ def named_lines(ax):
 def test_score_stands_over_velocity_beside_doing_nothing(score, ax):
     assert plot_rvis(score, ax) is ax
     drawn = named_lines(ax)
-    order = [1, 2, 0]  # velocities came as 20, -20, 10
+    velocities = [-20.0, np.nan, 10.0, 20.0]  # they came as 20, -20, 10; no line over 0
+
+    def in_order(values):
+        return [values[1], np.nan, values[2], values[0]]
+
     moved, nothing = drawn["move in the code"], drawn["do nothing"]
-    np.testing.assert_array_equal(moved.get_xdata(), [-20.0, 10.0, 20.0])
-    np.testing.assert_array_equal(moved.get_ydata(), score.by_velocity[order])
-    np.testing.assert_array_equal(nothing.get_xdata(), [-20.0, 10.0, 20.0])
-    np.testing.assert_array_equal(nothing.get_ydata(), score.do_nothing_by_velocity[order])
+    np.testing.assert_array_equal(moved.get_xdata(), velocities)
+    np.testing.assert_array_equal(moved.get_ydata(), in_order(score.by_velocity))
+    np.testing.assert_array_equal(nothing.get_xdata(), velocities)
+    np.testing.assert_array_equal(nothing.get_ydata(), in_order(score.do_nothing_by_velocity))
     assert set(drawn["interpolation"].get_ydata()) == {score.floor}
     assert len({line.get_linestyle() for line in drawn.values()}) == 3
     assert ax.get_xlabel() == "velocity moved by (km/s)"
