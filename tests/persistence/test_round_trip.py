@@ -282,7 +282,7 @@ def pipelines(grid):
             PartialLabelRegressor(Ridge(0.1)),
         ),
         "selected codes": make_pipeline(
-            PCA(6, random_state=0), MADSelector("auto"), PartialLabelRegressor()
+            SimpleImputer(), PCA(6), MADSelector("auto"), PartialLabelRegressor()
         ),
         "control": make_pipeline(
             SpectrumResampler(narrower, input_grid=grid),
