@@ -282,7 +282,11 @@ def pipelines(grid):
             PartialLabelRegressor(Ridge(0.1)),
         ),
         "selected codes": make_pipeline(
-            SimpleImputer(), PCA(6), MADSelector("auto"), PartialLabelRegressor()
+            PixelMasker([(5155.0, 5156.0)], grid=grid),
+            SimpleImputer(strategy="constant", fill_value=1.0, keep_empty_features=True),
+            PCA(6),
+            MADSelector("auto"),
+            PartialLabelRegressor(),
         ),
         "control": make_pipeline(
             SpectrumResampler(narrower, input_grid=grid),
