@@ -25,7 +25,7 @@ from .._validation import (
 from ..exceptions import GridMismatchError, SpectrumError
 from ..spectra._grid import check_grid_type
 from ._build import DECODERS, ENCODERS, check_part, check_same_network
-from ._checkpoint import Checkpoint, check_identity, read_checkpoint
+from ._checkpoint import Checkpoint, check_identity, digest, read_checkpoint
 from ._data import SpectraDataset, TrainingData, read_flux, row_blocks
 from ._flux_error import identify_flux_error
 from ._net import TrainingPlan, history_table, train_network
@@ -133,6 +133,10 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         checkpoint = None
         if not one_epoch and (self.checkpoint_path is not None or resume_from is not None):
             beside = {
+                "labels": digest(extra.get("labels")),
+                "conditions": digest(extra.get("conditions")),
+                "groups": digest(None if groups is None else check_groups(groups, X.shape[0])),
+                "weights": digest(weight),
                 "simulated": identify_simulated(simulated),
                 "flux_error": identify_flux_error(extra.get("flux_error")),
             }
@@ -240,7 +244,8 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         if resume is not None:
             check_identity(resume["identity"], identity, resume_from)
         path = resume_from if self.checkpoint_path is None else self.checkpoint_path
-        return Checkpoint(Path(path), self.checkpoint_minutes, identity, resume)
+        read_from = None if resume_from is None else Path(resume_from)
+        return Checkpoint(Path(path), self.checkpoint_minutes, identity, resume, read_from)
 
     def _identity(self) -> dict[str, Any]:
         """Parameters that decide the course of a training."""

@@ -63,6 +63,17 @@ def flux_scaler(X: Any, rows: np.ndarray, weight: np.ndarray) -> FluxScaler:
     return FluxScaler(torch.from_numpy(mean), scale)
 
 
+def continue_mean(scaler: FluxScaler) -> None:
+    """Give the mean spectrum values in pixels that were never seen, between their neighbours.
+
+    A decoded spectrum that is shifted takes some of them to where flux was seen; the mean of
+    nothing, 0, would be a black line there.
+    """
+    seen, mean = scaler.seen.numpy(), scaler.mean.numpy()
+    pixel = np.arange(len(seen))
+    scaler.mean.copy_(torch.from_numpy(np.interp(pixel, pixel[seen], mean[seen])))
+
+
 def label_scaler(labels: np.ndarray, rows: np.ndarray, *, robust: bool = False) -> LabelScaler:
     """Return the scaler of the labels of some rows: mean and deviation, or median and 68 % range.
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import time
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ _KEYS = {
     *("format", "version", "identity", "network", "optimizer", "history", "keep_best"),
     *("generators", "numpy_generator"),
 }
+# Entries of an identity that summarise the data.
+_OF_DATA = ("labels", "conditions", "groups", "weights", "simulated", "flux_error")
 # Parts of networks that hold statistics of the training rows.
 _OF_TRAINING_ROWS = ("scaler.", "label_scaler.", "condition_scaler.")
 
@@ -36,12 +39,15 @@ class Checkpoint:
         What a training that goes on must have in common with this one, fit for JSON.
     resume : dict, optional
         What `read_checkpoint` gave.
+    read_from : Path, optional
+        Where it was read.
     """
 
     path: Path | None
     minutes: float
     identity: dict[str, Any]
     resume: dict[str, Any] | None = None
+    read_from: Path | None = None
     _written_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -114,9 +120,14 @@ class Checkpoint:
                 found.get(name), wanted.cpu(), _size_of(name, ours)
             ):
                 raise ValueError(
-                    f"the checkpoint {self.path} belongs to a training on other spectra, labels or "
-                    "weights: repeat the call that wrote it, or start anew without resume_from."
+                    f"the checkpoint {self.read_from} belongs to a training on other spectra, "
+                    "labels or weights: repeat the call that wrote it, or start anew without resume_from."
                 )
+        if self.resume["generators"].keys() != generators.keys():
+            raise ValueError(
+                f"the checkpoint {self.read_from} was written for a network of other layers, which "
+                "draw other random numbers: start anew without resume_from."
+            )
         network.load_state_dict(found)
         optimizer.load_state_dict(self.resume["optimizer"])
         for name, generator in generators.items():
@@ -166,26 +177,48 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return state
 
 
-def digest_of_rows(rows: Any) -> str:
-    """Short digest of arrays, to tell data that a training had from others."""
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update(np.ascontiguousarray(row, dtype=np.float32).tobytes())
-    return digest.hexdigest()[:16]
+def digest(values: Any) -> str | None:
+    """Short digest of a small array, to tell that which a training had from others."""
+    if values is None:
+        return None
+    content = np.ascontiguousarray(values, dtype=np.float64).tobytes()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def summary_of_rows(rows: Any) -> list[float]:
+    """Mean and deviation of some rows, equal on all machines but for rounding."""
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of nothing
+        return [
+            float(each)
+            for row in rows
+            for each in (np.nanmean(row, dtype=np.float64), np.nanstd(row, dtype=np.float64))
+        ]
 
 
 def check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Any) -> None:
     """Raise unless a checkpoint belongs to the training that is to go on."""
     differing = [
-        f"{name} was {found.get(name)!r}, is {wanted.get(name)!r}"
+        # What is known by a digest or a summary says nothing to a reader.
+        f"other {name.replace('_', ' ')}"
+        if name in _OF_DATA
+        else f"{name} was {found.get(name)!r}, is {wanted.get(name)!r}"
         for name in {**found, **wanted}
-        if found.get(name) != wanted.get(name)
+        if not _same(found.get(name), wanted.get(name))
     ]
     if differing:
         raise ValueError(
             f"the checkpoint {path} belongs to another training ({'; '.join(differing)}): repeat "
             "the call that wrote it, or start anew without resume_from."
         )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two entries agree; of numbers, but for rounding on another machine."""
+    if not (isinstance(one, list) and isinstance(other, list)):
+        return one == other
+    if len(one) != len(other) or not all(isinstance(each, float) for each in one + other):
+        return one == other
+    return np.allclose(one, other, rtol=1e-4, atol=0.0, equal_nan=True)
 
 
 def _size_of(name: str, state: Mapping[str, torch.Tensor]) -> torch.Tensor:

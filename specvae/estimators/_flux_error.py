@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .._validation import is_lazy, unmask
-from ._checkpoint import digest_of_rows
+from ._checkpoint import summary_of_rows
 
 
 def check_flux_error(flux_error: Any, X: Any) -> Any:
@@ -29,10 +29,10 @@ def check_flux_error(flux_error: Any, X: Any) -> Any:
     return flux_error
 
 
-def identify_flux_error(flux_error: Any) -> str | None:
-    """Digest of a few rows, by which a training that goes on knows the errors that it had."""
+def identify_flux_error(flux_error: Any) -> list[float] | None:
+    """Summary of a few rows, by which a training that goes on knows the errors that it had."""
     if flux_error is None:
         return None
     rows = np.unique(np.linspace(0, flux_error.shape[0] - 1, 8).astype(int))
     some = flux_error[rows]
-    return digest_of_rows(some.to_numpy() if is_lazy(some) else some)
+    return summary_of_rows(some.to_numpy() if is_lazy(some) else some)

@@ -128,9 +128,12 @@ def _label_error(predicted: Tensor, labels: Tensor, batch: Batch, price: float =
     The likelihood of spectra that do not train punishes variances that are too small, which are
     calibrated after training, and would choose the weights of the first epochs.
     """
-    error = label_loss(predicted.detach(), labels, weight=batch.weight)
-    has_any = ~torch.isnan(labels).all(dim=1)
-    return Part(error, price, has_any.sum())
+    known = ~torch.isnan(labels)
+    error = torch.where(known, predicted.detach() - labels, 0.0).abs()  # (batch, n_labels)
+    weight = batch.weight[:, None] * known
+    # Label by label: batches may lack some, and spectra have weights.
+    total = weight.sum(dim=0)  # (n_labels,)
+    return Part((weight * error).sum(dim=0) / torch.where(total > 0, total, 1.0), price, total)
 
 
 def _flux_loss(

@@ -19,9 +19,9 @@ class Stage(NamedTuple):
 class Part(NamedTuple):
     """One term of a loss over a batch, without gradient."""
 
-    value: Tensor  # (), mean over the rows that it concerns
+    value: Tensor  # () or one for each label: mean over the rows that it concerns
     price: float  # by which it counts when epochs are compared
-    n_rows: Tensor | int  # how many rows of the batch it concerns: not all have labels
+    n_rows: Tensor | int  # how many rows that is, or their weight; of the same shape
 
 
 class Losses(NamedTuple):
@@ -39,21 +39,31 @@ class EpochMean:
     """Means of the parts over batches, and the loss that they add up to."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._counts: dict[str, float] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, Tensor] = {}
         self._prices: dict[str, float] = {}
 
     def add(self, parts: dict[str, Part]) -> None:
         """Take in a batch."""
         for name, part in parts.items():
-            n_rows = float(part.n_rows)
-            self._sums[name] = self._sums.get(name, 0.0) + n_rows * float(part.value)
-            self._counts[name] = self._counts.get(name, 0.0) + n_rows
+            value = part.value.detach().cpu().double()
+            n_rows = torch.as_tensor(part.n_rows).cpu().double()
+            nothing = torch.zeros_like(value)
+            self._sums[name] = self._sums.get(name, nothing) + n_rows * value
+            self._counts[name] = self._counts.get(name, nothing) + n_rows
             self._prices[name] = part.price
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each part; of one that concerns no row at all, 0."""
-        return {name: total / (self._counts[name] or 1.0) for name, total in self._sums.items()}
+        """Return the mean of each part, over labels where it has one for each.
+
+        0 where a part concerns no row at all, as labels in a share of spectra that has none.
+        """
+        found = {}
+        for name, total in self._sums.items():
+            concerned = self._counts[name] > 0
+            means = (total / self._counts[name])[concerned]
+            found[name] = float(means.mean()) if len(means) else 0.0
+        return found
 
     def loss(self) -> float:
         """Return what epochs are compared by."""

@@ -19,7 +19,15 @@ from .._validation import check_choice, check_number, check_same_grid
 from ..metrics import nan_r2_score
 from ..networks import DopplerShift, LatentModel
 from ._base import AbstractSpectralEstimator, apply_to_rows
-from ._build import DECODERS, ENCODERS, build_parts, flux_scaler, label_scaler, part_class
+from ._build import (
+    DECODERS,
+    ENCODERS,
+    build_parts,
+    continue_mean,
+    flux_scaler,
+    label_scaler,
+    part_class,
+)
 from ._flux_error import check_flux_error
 from ._label_base import (
     calibrate,
@@ -32,6 +40,8 @@ from ._latent_objective import LatentObjective
 from ._reconstruction import ReconstructionMixin
 from ._simulated import check_simulated
 from ._vae import RECONSTRUCTIONS
+
+_FASTEST_STAR_KMS = 3000.0  # no star moves a hundredth as fast as light
 
 
 class SemiSupervisedVAE(
@@ -73,9 +83,10 @@ class SemiSupervisedVAE(
     simulated_ratio : float, default=1.0
         Simulated rows for one real row in each batch, where `fit` is given `simulated`.
     labelled_share : float, default=0.25
-        Least share of spectra with labels among the real ones of a batch. Where fewer have any,
-        some of them are drawn again to join it, or the labels would be read from one or two
-        spectra at a time. 0 leaves the batches as they fall.
+        Least share of spectra with any label among the real ones of a batch. Where fewer have one,
+        some of those are drawn again to join the batch, in all terms of the loss, or the labels
+        would be read from one or two spectra at a time: at 0.5 a batch may become twice as large.
+        A label that is rarer than the others is not helped. 0 leaves the batches as they fall.
     label_scaling : {"standard", "robust"}, default="standard"
         Labels are centred and scaled by mean and deviation, or by median and 68 % range, of the
         training rows.
@@ -93,7 +104,7 @@ class SemiSupervisedVAE(
     max_epochs : int, default=100
         Passes over the training spectra at most.
     batch_size : int, default=32
-        Real spectra in a training step.
+        Real spectra in a training step, beside those that `labelled_share` draws.
     learning_rate : float, default=3e-3
         Largest step of Adam, in one cycle of `max_epochs`.
     patience : int or None, default=30
@@ -283,6 +294,7 @@ class SemiSupervisedVAE(
         velocity_column = 0
         if self.velocity_label is not None:
             velocity_column = find_label(self.velocity_label, names, labels.shape[1])
+            _check_velocities(self.velocity_label, labels[:, velocity_column])
         labelled = ~np.isnan(labels).all(axis=1)
         trained = self._train(
             X,
@@ -504,6 +516,8 @@ class SemiSupervisedVAE(
         )
         if self.decoder_pretrained is None:
             scaler = flux_scaler(data.X, rows, data.weight)
+            if self.velocity_label is not None:
+                continue_mean(scaler)
             labels = label_scaler(data.labels, rows, robust=self.label_scaling == "robust")
         else:
             scaler, labels = _take_over_decoder(decoder, self.decoder_pretrained, n_labels)
@@ -581,6 +595,16 @@ def _mean_and_std(network, flux):
     else:
         std = (0.5 * posterior.log_variance[:, : network.n_labels]).exp() * scale
     return network.label_scaler.inverse(mean), std
+
+
+def _check_velocities(label: Any, velocities: np.ndarray) -> None:
+    """Raise if they can hardly be the velocities of stars in km/s."""
+    fastest = np.nanmax(np.abs(velocities), initial=0.0)
+    if fastest > _FASTEST_STAR_KMS:
+        raise ValueError(
+            f"velocity_label={label!r} reaches {fastest:g} in y; wanted are radial velocities in "
+            f"km/s, below {_FASTEST_STAR_KMS:g}: divide by 1000 if these are in m/s."
+        )
 
 
 def find_label(label: Any, names: Any, n_labels: int) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from .._validation import check_flux, check_labels, unmask
 from ..exceptions import SpectrumError
-from ._checkpoint import digest_of_rows
+from ._checkpoint import summary_of_rows
 
 
 class Pairs:
@@ -76,19 +76,20 @@ def check_simulated(simulated: Any, X: Any, n_labels: int, names: Any, flux_erro
     return data
 
 
-def identify_simulated(data: Any) -> str | None:
-    """Digest of a few simulated spectra, by which a training that goes on knows them again.
+def identify_simulated(data: Any) -> list[float] | None:
+    """Summary of a few simulated spectra, by which a training that goes on knows them again.
 
     Of a data set whose items change at every visit, and which cannot be told which visit it is,
     the length is all that can be known.
     """
     if data is None:
         return None
-    length = f"{len(data)} spectra"
+    length = [float(len(data))]
     if not isinstance(data, Pairs) and not hasattr(data, "set_epoch"):
         return length
     if hasattr(data, "set_epoch"):
         data.set_epoch(0)
     rows = np.unique(np.linspace(0, len(data) - 1, 8).astype(int)).tolist()
     items = data.__getitems__(rows)
-    return f"{length}, {digest_of_rows([part for item in items for part in item])}"
+    labels = [float(each) for _, of_item in items for each in of_item]
+    return length + summary_of_rows([flux for flux, _ in items]) + labels

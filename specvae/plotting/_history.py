@@ -36,6 +36,9 @@ def plot_history(history: Any, ax: Any) -> Any:
     watched = kept.get("valid_loss", float("nan"))
     loss = kept["train_loss"] if watched != watched else watched
     ax.plot(kept["epoch"], loss, "ko", label="weights kept")
-    ax.set(xlabel="epoch", ylabel="mean |flux - reconstruction|", yscale="log")
+    # One with parts is a sum of terms, or an error of labels.
+    has_parts = any(name.startswith("train_") and name != "train_loss" for name in history)
+    meaning = "loss" if has_parts else "mean |flux - reconstruction|"
+    ax.set(xlabel="epoch", ylabel=meaning, yscale="log")
     ax.legend()
     return ax

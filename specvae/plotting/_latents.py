@@ -147,4 +147,9 @@ def _check_values(values: Any, n_spectra: int) -> np.ndarray:
             f"values has shape {values.shape}, codes {n_spectra} rows; give the label of each "
             "spectrum, NaN where unknown."
         )
+    if np.isinf(values).any():
+        raise ValueError(
+            f"values holds {int(np.isinf(values).sum())} infinite numbers; give NaN where a label "
+            "is unknown."
+        )
     return values

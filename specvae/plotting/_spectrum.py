@@ -40,8 +40,15 @@ def plot_reconstruction(
     >>> ax.get_legend_handles_labels()[1]
     ['observed', 'reconstruction']
     """
-    low_aa, high_aa = window_aa or (wavelength_aa[0], wavelength_aa[-1])
+    if window_aa is None:
+        window_aa = wavelength_aa[0], wavelength_aa[-1]
+    low_aa, high_aa = window_aa
     shown = (wavelength_aa >= low_aa) & (wavelength_aa <= high_aa)
+    if not shown.any():
+        raise ValueError(
+            f"window_aa={low_aa:g} to {high_aa:g} Angstrom holds no pixel; the spectrum goes from "
+            f"{wavelength_aa[0]:g} to {wavelength_aa[-1]:g}."
+        )
     x = wavelength_aa[shown]
     ax.plot(x, flux[shown], color=GREY, linewidth=1.2, label="observed")
     ax.plot(x, reconstruction[shown], color=VERMILLION, linewidth=0.8, label="reconstruction")

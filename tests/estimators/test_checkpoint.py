@@ -37,6 +37,7 @@ def flux():
     return simulated.flux / np.median(simulated.flux, axis=1, keepdims=True)
 
 
+_OTHER_DATA = r"training on other spectra|\(other (labels|groups|weights|conditions)"
 OPTIONS = {
     "encoder": "dense",
     "max_epochs": 12,
@@ -304,7 +305,10 @@ def test_checkpoint_of_other_spectra_is_refused(flux, path):
         (flux, {"sample_weight": np.arange(1.0, 61.0)}),
         (flux, {"groups": np.arange(60) // 5}),
     ):
-        with pytest.raises(ValueError, match="a training on other spectra, labels or weights"):
+        with pytest.raises(
+            ValueError,
+            match=_OTHER_DATA,
+        ):
             make_autoencoder().fit(other, resume_from=path, **options)
     make_autoencoder().fit(flux, resume_from=path)
 
@@ -312,15 +316,51 @@ def test_checkpoint_of_other_spectra_is_refused(flux, path):
 def test_checkpoint_of_other_labels_is_refused(flux, tmp_path):
     path = tmp_path / "state"
     make_regressor(max_epochs=1, checkpoint_path=path).fit(flux, flux[:, 0])
-    with pytest.raises(ValueError, match="a training on other spectra, labels or weights"):
+    with pytest.raises(ValueError, match=_OTHER_DATA):
         make_regressor(max_epochs=1).fit(flux, flux[:, 9], resume_from=path)
+
+
+def test_checkpoint_of_the_same_labels_in_another_order_is_refused(flux, tmp_path):
+    path = tmp_path / "state"
+    model = make_semi_supervised(max_epochs=1, checkpoint_path=path, validation_fraction=0.0)
+    model.fit(flux, flux[:, :2])
+    with pytest.raises(ValueError, match=r"training \(other labels\)"):
+        clone(model).fit(flux, flux[::-1, :2], resume_from=path)
+
+
+def test_simulated_spectra_may_differ_by_rounding(flux, tmp_path):
+    """On another processor they do."""
+    path = tmp_path / "state"
+    model = make_semi_supervised(max_epochs=1, checkpoint_path=path)
+    model.fit(flux, flux[:, :2], simulated=(flux[:20], flux[:20, :2]))
+    rounded = (flux[:20] * np.float32(1 + 1e-6), flux[:20, :2])
+    clone(model).fit(flux, flux[:, :2], simulated=rounded, resume_from=path)
+    with pytest.raises(ValueError, match="other simulated"):
+        changed = (flux[:20] * np.float32(1.01), flux[:20, :2])
+        clone(model).fit(flux, flux[:, :2], simulated=changed, resume_from=path)
+
+
+def test_refusal_names_the_file_that_was_read(flux, path, tmp_path):
+    model = make_autoencoder(checkpoint_path=tmp_path / "new")
+    with pytest.raises(ValueError, match=f"the checkpoint {path} belongs"):
+        model.fit(1.01 * flux, resume_from=path)
+
+
+def test_checkpoint_of_other_layers_is_refused(flux, tmp_path):
+    path = tmp_path / "state"
+    make_autoencoder(encoder=Dropping, max_epochs=1, checkpoint_path=path).fit(flux)
+    state = torch.load(path, weights_only=True)
+    del state["generators"]["layers"]
+    torch.save(state, path)
+    with pytest.raises(ValueError, match="other layers"):
+        make_autoencoder(encoder=Dropping, max_epochs=1).fit(flux, resume_from=path)
 
 
 def test_checkpoint_of_other_labels_beside_larger_ones_is_refused(flux, tmp_path):
     labels = np.column_stack([5000.0 + 1000.0 * flux[:, 7], flux[:, 9]])
     path = tmp_path / "state"
     make_regressor(max_epochs=1, checkpoint_path=path).fit(flux, labels)
-    with pytest.raises(ValueError, match="a training on other spectra, labels or weights"):
+    with pytest.raises(ValueError, match=_OTHER_DATA):
         make_regressor(max_epochs=1).fit(flux, labels + [0.0, 0.02], resume_from=path)
 
 
@@ -330,7 +370,7 @@ def test_checkpoint_of_other_simulated_spectra_is_refused(flux, tmp_path):
     simulated = (flux[:20], flux[:20, :2])
     model.fit(flux, flux[:, :2], simulated=simulated)
     for other in (None, (flux[:20], flux[:20, 1:3]), (flux[:19], flux[:19, :2])):
-        with pytest.raises(ValueError, match=r"simulated was .*, is "):
+        with pytest.raises(ValueError, match=r"training \(other simulated"):
             clone(model).fit(flux, flux[:, :2], simulated=other, resume_from=path)
     clone(model).fit(flux, flux[:, :2], simulated=simulated, resume_from=path)
 
@@ -340,7 +380,7 @@ def test_checkpoint_of_other_errors_of_the_flux_is_refused(flux, tmp_path):
     model = make_vae(max_epochs=1, checkpoint_path=path)
     model.fit(flux, flux_error=0.1 * flux)
     for other in (None, 0.2 * flux):
-        with pytest.raises(ValueError, match=r"flux_error was '.*', is "):
+        with pytest.raises(ValueError, match=r"training \(other flux error"):
             clone(model).fit(flux, flux_error=other, resume_from=path)
     clone(model).fit(flux, flux_error=0.1 * flux, resume_from=path)
 
@@ -384,7 +424,7 @@ def test_checkpoint_of_other_conditions_is_refused(flux, tmp_path):
         2, **{**OPTIONS, "decoder": "dense", "max_epochs": 1, "checkpoint_path": tmp_path / "state"}
     )
     model.fit(flux, conditions=flux[:, 7])
-    with pytest.raises(ValueError, match="a training on other spectra, labels or weights"):
+    with pytest.raises(ValueError, match=_OTHER_DATA):
         clone(model).fit(flux, conditions=10.0 * flux[:, 9], resume_from=tmp_path / "state")
 
 

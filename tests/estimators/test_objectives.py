@@ -244,6 +244,26 @@ def test_hidden_pixels_are_reconstructed_all_the_same():
     assert objective(network, batch, WATCH).total.item() == 2.0
 
 
+@pytest.mark.parametrize("batch_size", [320, 32, 8, 1])
+def test_verdict_of_labels_depends_on_no_batch(batch_size):
+    """Label 0 is known everywhere, label 1 rarely; a spectrum may weigh more than others."""
+    n = 320
+    errors = np.array([0.1, 1.0])
+    labels = torch.tensor(np.tile(errors, (n, 1)), dtype=torch.float32)
+    labels[14:, 1] = NAN
+    labels[0, 1] = 3.0
+    weight = torch.ones(n)
+    weight[0] = 4.0
+    scaler = LabelScaler(torch.zeros(2), torch.ones(2))
+    network = make_network([[0.0] * 4] * n, label_scaler=scaler)
+    objective = LatentObjective(kl_weight=0.0, label_weight=1.0)
+    epoch = [
+        objective(network, Batch(torch.zeros(len(rows), 2), weight[rows], labels[rows]), WATCH)
+        for rows in torch.arange(n).split(batch_size)
+    ]
+    assert verdict(*epoch) == pytest.approx((0.1 + (4 * 3.0 + 13 * 1.0) / 17) / 2)
+
+
 def labelled_network():
     """One label and one free latent: means (2, 3), variances (1, 1)."""
     scaler = LabelScaler(torch.tensor([5000.0]), torch.tensor([1000.0]))

@@ -181,6 +181,23 @@ def test_velocity_label_shifts_what_is_decoded(flux, labels, simulated):
     np.testing.assert_array_equal(by_number.predict(flux), model.predict(flux))
 
 
+def test_shift_drags_nothing_from_pixels_never_seen(flux, labels, simulated):
+    gap = flux.copy()
+    gap[:, 100:140] = np.nan
+    model = make_model(velocity_label="rv_kms", grid=GRID, max_epochs=40)
+    model.fit(gap, labels, groups=simulated.groups)
+    moved = model.intervene(gap[:30], "rv_kms", 60.0)
+    assert np.isnan(moved[:, 100:140]).all()
+    # A black gap, moved by five pixels, would reach far below the deepest line.
+    assert moved[:, 140:150].min() > 0.5 * np.nanmin(gap[:30])
+
+
+def test_velocities_in_another_unit_are_refused(flux, labels):
+    metres = labels.assign(rv_kms=1000.0 * labels["rv_kms"])
+    with pytest.raises(ValueError, match=r"velocity_label='rv_kms' reaches .* divide by 1000"):
+        make_model(velocity_label="rv_kms", grid=GRID).fit(flux, metres)
+
+
 def test_spectra_without_labels_teach_the_velocity(flux, simulated):
     """Few stars have labels; the others' lines tell how far they are shifted."""
     few = simulated.labels.where(pd.Series(simulated.groups < 12), axis=0)

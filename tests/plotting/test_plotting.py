@@ -26,6 +26,21 @@ def test_history_marks_the_weights_kept(ax):
     assert (kept.get_xdata()[0], kept.get_ydata()[0]) == (2, 2.0)
 
 
+def test_a_loss_of_parts_is_not_called_an_error_of_the_flux(ax):
+    history = pd.DataFrame({"epoch": [1], "train_loss": [3.0], "best": [True]})
+    assert plot_history(history, ax).get_ylabel() == "mean |flux - reconstruction|"
+    assert plot_history(history.assign(train_labels=1.0), ax).get_ylabel() == "loss"
+
+
+def test_window_of_a_reconstruction_may_be_an_array_and_must_hold_pixels(ax):
+    wavelength_aa = np.linspace(5000.0, 5010.0, 11)
+    flux = np.arange(11.0)
+    plot_reconstruction(wavelength_aa, flux, flux, ax, window_aa=np.array([5002.0, 5004.0]))
+    assert ax.get_xlim() == (5002.0, 5004.0)
+    with pytest.raises(ValueError, match="holds no pixel; the spectrum goes from 5000 to 5010"):
+        plot_reconstruction(wavelength_aa, flux, flux, ax, window_aa=(6000.0, 6001.0))
+
+
 def test_predictions_show_the_data_and_the_line_of_agreement(ax):
     assert plot_predictions([4000.0, 6000.0], [4100.0, 5900.0], ax, label="teff_k") is ax
     assert ax.get_xlabel() == "true Teff (K)"
