@@ -121,7 +121,8 @@ class Checkpoint:
             ):
                 raise ValueError(
                     f"the checkpoint {self.read_from} belongs to a training on other spectra, "
-                    "labels or weights: repeat the call that wrote it, or start anew without resume_from."
+                    "labels or weights: repeat the call that wrote it, or start anew without "
+                    "resume_from."
                 )
         if self.resume["generators"].keys() != generators.keys():
             raise ValueError(
