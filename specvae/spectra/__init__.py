@@ -2,6 +2,7 @@
 
 from ._array import SpectraArray
 from ._grid import APOGEE_GRID, HARPS_GRID, HARPS_MISSING, WavelengthGrid
+from ._hdf5_store import HDF5Store
 from ._pack import pack_spectra
 from ._read import read_spectra, read_spectrum
 from ._resample import resample_flux
@@ -17,16 +18,19 @@ from ._wavelength import (
     vacuum_to_air,
 )
 from ._write import write_spectra
+from ._zarr_store import ZarrStore
 
 __all__ = [
     "APOGEE_GRID",
     "HARPS_GRID",
     "HARPS_MISSING",
     "SPEED_OF_LIGHT_KMS",
+    "HDF5Store",
     "NpyStore",
     "SpectraArray",
     "Spectrum",
     "WavelengthGrid",
+    "ZarrStore",
     "air_to_vacuum",
     "doppler_factor",
     "doppler_shift",

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..exceptions import SpectrumError
 from ._grid import WavelengthGrid, check_grid_type
-from ._sidecar import open_store
+from ._open import open_rows
 
 # Rows are read, mapped and handed on in blocks of about this many pixels.
 _BLOCK_PIXELS = 4_194_304
@@ -55,6 +55,7 @@ class SpectraArray:
     See Also
     --------
     pack_spectra : Write FITS files into a store.
+    NpyStore, HDF5Store, ZarrStore : The stores on disk; `open` chooses the one that fits.
 
     Examples
     --------
@@ -90,22 +91,62 @@ class SpectraArray:
         self._check_grid()
 
     @classmethod
-    def open(cls, path: Any) -> "SpectraArray":
-        """Open a store that `pack_spectra` wrote, with its grid; `read_meta` gives its metadata.
+    def open(
+        cls,
+        path: Any,
+        dataset: str | None = None,
+        *,
+        grid: WavelengthGrid | None = None,
+        scale: Any = None,
+    ) -> "SpectraArray":
+        """Open a store: what `pack_spectra` wrote, a data set of an HDF5 file, or a Zarr array.
+
+        A store that `pack_spectra` wrote has its grid and its scales, and `read_meta` gives its
+        metadata; for the others they are said here. HDF5 and Zarr need the extra `store`.
 
         Parameters
         ----------
         path : str or Path
-            The .npy file.
+            The .npy file, the HDF5 file or the folder of the Zarr store.
+        dataset : str, optional
+            Name of the flux matrix, (n_spectra, n_pixels), in an HDF5 file or a Zarr group; by
+            default the only matrix of floats there is.
+        grid : WavelengthGrid, optional
+            Wavelengths of the pixels of an HDF5 or Zarr store.
+        scale : ndarray of shape (n_spectra,) or str, optional
+            Factor that gives each row of an HDF5 or Zarr store its physical flux back, or the
+            name of the data set that holds it.
+
+        Returns
+        -------
+        spectra : SpectraArray of shape (n_spectra, n_pixels)
 
         Raises
         ------
         FileNotFoundError
-            If the file or its JSON sidecar is missing.
+            If the file, the folder or the JSON sidecar of a .npy file is missing.
         ValueError
-            If either is damaged, or they do not belong together.
+            If it is damaged or no store, has no such data set, or does not fit `grid` or `scale`.
+        ImportError
+            If h5py or zarr is missing.
+        OSError
+            If another process writes the HDF5 file. Later, when rows are read: if one cannot be,
+            with its number in the store.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import h5py
+        >>> import numpy as np
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with h5py.File(f"{folder}/survey.h5", "w") as file:
+        ...         file["flux"], file["divisor"] = np.ones((3, 20)), np.array([1.0, 2.0, 4.0])
+        ...     spectra = SpectraArray.open(f"{folder}/survey.h5", "flux", scale="divisor")
+        ...     flux = spectra[[2, 0]].to_numpy()
+        >>> flux[:, 0]
+        array([4., 1.], dtype=float32)
         """
-        store, grid = open_store(path)
+        store, grid = open_rows(path, dataset, grid, scale)
         return cls(store, grid=grid)
 
     @property

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ._row_store import RowStore
 
-class NpyStore:
+
+class NpyStore(RowStore):
     """Rows of a two-dimensional .npy file, read by position and never mapped into memory.
 
     Positional reads were measured faster than a memory map on a cold disk, and leave nothing of
@@ -67,28 +69,6 @@ class NpyStore:
         self._file: io.FileIO | None = None
         self._lock = threading.Lock()
 
-    @property
-    def row_bytes(self) -> int:
-        """Bytes that one row takes on disk."""
-        return int(self.shape[1] * self.dtype.itemsize)
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """Return the rows with these non-negative indices, in float32 where a scale is applied."""
-        rows = np.asarray(rows, dtype=np.intp)
-        if len(rows) and not (rows.min() >= 0 and rows.max() < self.shape[0]):
-            raise IndexError(
-                f"{self.path} holds {self.shape[0]} spectra; rows {rows.min()} to {rows.max()} "
-                "were asked for."
-            )
-        flux = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
-        # Neighbours on disk are read in one call.
-        starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)
-        for start, stop in zip(starts, [*starts, len(rows)][1:], strict=True):
-            self._read_into(flux[start:stop], int(rows[start]))
-        if self.scale is None:
-            return flux
-        return flux.astype(np.float32) * self.scale[rows, None].astype(np.float32)
-
     def _read_into(self, flux: np.ndarray, row: int) -> None:
         # As bytes, since a buffer of another byte order than the machine's cannot be cast.
         view = memoryview(flux.view(np.uint8).reshape(-1))  # type: ignore[arg-type]
@@ -96,7 +76,7 @@ class NpyStore:
         while len(view):
             n_read = self._read_at(view, position)
             if n_read == 0:
-                raise OSError(f"{self.path} ends before spectrum {row} is complete; pack it again.")
+                raise OSError("the file ends before it is complete")
             view, position = view[n_read:], position + n_read
 
     def _read_at(self, view: memoryview, position: int) -> int:

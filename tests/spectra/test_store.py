@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from specvae.spectra._row_store import PerProcess
 from specvae.spectra._store import NpyStore
 
 
@@ -69,7 +70,7 @@ def test_file_cut_after_opening_is_an_error_not_garbage(path_and_system):
     with open(path_and_system, "r+b") as file:
         file.truncate(128 + 20 * 6 + 3)
     np.testing.assert_array_equal(store[np.array([5])], [[25, 26, 27, 28, 29]])
-    with pytest.raises(OSError, match="ends before spectrum 6 is complete"):
+    with pytest.raises(OSError, match=r"spectrum 6 of .* cannot be read: the file ends before"):
         store[np.array([6])]
 
 
@@ -125,3 +126,19 @@ def test_many_threads_read_the_right_rows(path_and_system, matrix):
     with ThreadPoolExecutor(8) as threads:
         read = list(threads.map(store.__getitem__, rows))
     np.testing.assert_array_equal(read, matrix[rows])
+
+
+def test_each_process_opens_for_itself(monkeypatch):
+    handle = PerProcess(list, "ab")
+    opened = handle.get()
+    assert opened == ["a", "b"] and handle.get() is opened
+    assert pickle.loads(pickle.dumps(handle)).get() == ["a", "b"]
+    monkeypatch.setattr(os, "getpid", lambda: -1)  # as after a fork
+    assert handle.get() is not opened
+
+
+def test_lost_file_is_said_as_such_not_as_a_row(path):
+    store = NpyStore(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"matrix\.npy"):
+        store[np.array([0])]
