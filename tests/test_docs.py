@@ -51,6 +51,8 @@ def test_first_inspection_runs(capsys):
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed[-4:]] == list(namespace["stars"].labels)
     assert namespace["scorer"].p_latent_.min() == 0.0005
+    exec(python_blocks(ROOT / "docs/inspection.md")[1], namespace)
+    assert np.isfinite(namespace["search"].cv_results_["mean_test_score"]).all()
 
 
 def test_make_targets_of_the_readme_exist():

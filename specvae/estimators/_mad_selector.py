@@ -1,5 +1,7 @@
 """Keep the codes that move."""
 
+import warnings
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
@@ -7,6 +9,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_number, record_features
+from ..exceptions import DataQualityWarning
 from ..metrics import latent_mad
 from ..metrics._empirical_null import collapsed_limit
 
@@ -15,6 +18,9 @@ _FLOOR = 1e-3
 _SMALLEST_BREAK = 3.0
 
 _FEWEST_FOR_NULL = 10
+
+# Neighbours that differ by more are not one sample of collapsed latents.
+_TOO_LARGE_BREAK = 10.0
 
 
 class MADSelector(SelectorMixin, BaseEstimator):
@@ -60,7 +66,9 @@ class MADSelector(SelectorMixin, BaseEstimator):
     collapsed and that the logarithms of their deviations are normally distributed. Mean and
     scatter are those of the latents below the threshold itself, found by repetition from the
     shortest half of the logarithms. Deviations of exactly zero are left out; if at least half are
-    zero, the threshold is 0. Needs ten latents that move at all.
+    zero, the threshold is 0. Needs ten latents that move at all. Where most are active the
+    assumption fails and the threshold may exceed all of them; `fit` warns if it does so although
+    two neighbours differ by more than a factor of 10: use "auto" there.
 
     If no latent is kept, `transform` gives no columns and warns, as scikit-learn's selectors do.
     Each spectrum counts once: of a star with many spectra, fit on one row.
@@ -103,6 +111,11 @@ class MADSelector(SelectorMixin, BaseEstimator):
         ValueError
             If a code is not finite, a parameter is not one of those listed, or "null" has too few
             latents to go by.
+
+        Warns
+        -----
+        DataQualityWarning
+            If "null" finds no latent active although their deviations have a clear break.
         """
         if not isinstance(self.threshold, str):
             check_number("threshold", self.threshold, minimum=0)
@@ -115,6 +128,8 @@ class MADSelector(SelectorMixin, BaseEstimator):
         codes = check_array(X, dtype=[np.float64, np.float32], estimator=self, input_name="X")
         mads = latent_mad(codes)
         threshold = self._find_threshold(mads)
+        if self.threshold == "null":
+            _warn_of_most_active(mads, threshold)
 
         record_features(X, self)
         self.threshold_ = threshold
@@ -141,13 +156,13 @@ class MADSelector(SelectorMixin, BaseEstimator):
         return support
 
 
-def _largest_break(mads: np.ndarray) -> float:
+def _largest_break(mads: np.ndarray, factor: float = _SMALLEST_BREAK) -> float:
     largest = mads.max()
     if largest == 0:
         return 0.0
     log_mad = np.sort(np.log(np.maximum(mads, _FLOOR * largest)))
     gaps = np.diff(log_mad)
-    if not len(gaps) or gaps.max() < np.log(_SMALLEST_BREAK):
+    if not len(gaps) or gaps.max() < np.log(factor):
         return 0.0
     at = int(np.argmax(gaps))
     return float(np.exp((log_mad[at] + log_mad[at + 1]) / 2))
@@ -163,3 +178,15 @@ def _empirical_null(mads: np.ndarray) -> float:
             f"collapsed ones do, got {len(moving)}; use 'auto' or a number."
         )
     return collapsed_limit(moving)
+
+
+def _warn_of_most_active(mads: np.ndarray, threshold: float) -> None:
+    middle = _largest_break(mads[mads > 0], _TOO_LARGE_BREAK) if mads.any() else 0.0
+    if middle and threshold >= mads.max():
+        warnings.warn(
+            f"threshold='null' gives {threshold:.3g}, which none of {len(mads)} latents exceeds, "
+            f"though {int((mads > middle).sum())} move far more than the others (break at "
+            f"{middle:.3g}): most are active rather than collapsed. Use threshold='auto'.",
+            DataQualityWarning,
+            stacklevel=3,
+        )

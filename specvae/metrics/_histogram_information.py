@@ -55,7 +55,8 @@ def histogram_mutual_information(
         about (bins - 1)^2 / (2 n_spectra) nats. "grassberger" removes the leading part of that
         bias and may be slightly negative; it takes no weights.
     sample_weight : array-like of shape (n_spectra,), optional
-        Weight of each spectrum, not negative.
+        Weight of each spectrum, not negative. Those of weight 0 are left out, as are those without
+        the label.
 
     Returns
     -------
@@ -65,8 +66,8 @@ def histogram_mutual_information(
     Raises
     ------
     ValueError
-        If a code is not finite, a label has no value or an infinite one, lengths differ, or a
-        parameter is none of those listed.
+        If a code is not finite, a label has no value (of weight above 0) or an infinite one,
+        lengths differ, or a parameter is none of those listed.
 
     See Also
     --------
@@ -95,6 +96,14 @@ def histogram_mutual_information(
     check_choice("binning", binning, BINNINGS)
     check_choice("estimate", estimate, ESTIMATES)
     weight = _check_weight(sample_weight, len(codes), estimate)
+    if weight is not None:
+        matrix = np.where(weight[:, None] > 0, matrix, np.nan)
+        empty = np.isnan(matrix).all(axis=0)
+        if empty.any():
+            raise ValueError(
+                f"Label column {int(np.argmax(empty))} of labels is known only in rows of "
+                "sample_weight 0; leave the column out or give one a weight."
+            )
     result = np.empty((matrix.shape[1], len(bins), codes.shape[1]))
     for rows, columns in labels_by_rows(matrix):
         of_codes = bin_columns(codes[rows], bins, binning=binning)

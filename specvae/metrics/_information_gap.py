@@ -14,7 +14,7 @@ def mutual_information_gap(information: Any, entropy: Any) -> np.ndarray:
     Parameters
     ----------
     information : array-like of shape (..., n_latents)
-        Mutual information of a label with each code, in nats.
+        Mutual information of a label with each code, in nats. Estimates below 0 count as 0.
     entropy : array-like of shape (...)
         Entropy of the label in nats, in the bins that gave the information, so that it bounds it.
 
@@ -56,6 +56,7 @@ def mutual_information_gap(information: Any, entropy: Any) -> np.ndarray:
             "entropy for each row of information."
         )
     check_number("number of latents", information.shape[-1], minimum=1)
+    information = np.maximum(information, 0.0)
     padded = np.concatenate([information, np.zeros_like(information[..., :1])], axis=-1)
     ordered = np.sort(padded if information.shape[-1] == 1 else information, axis=-1)
     lead = ordered[..., -1] - ordered[..., -2]

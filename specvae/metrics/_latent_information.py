@@ -84,8 +84,9 @@ def total_correlation(codes: Any) -> float:
     Returns
     -------
     correlation : float
-        In nats, infinite where one code follows from the others linearly. It scatters around 0
-        for independent codes, so may be slightly negative.
+        In nats, infinite where one code only rises or only falls with another; of a sum of two
+        others the ranks are not, and it is finite. It scatters around 0 for independent codes, so
+        may be slightly negative.
 
     Raises
     ------

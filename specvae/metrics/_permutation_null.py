@@ -1,5 +1,6 @@
 """Permutations of whole stars, and what they say about many statistics at once."""
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,9 +31,7 @@ class StarPermutation:
     kept : ndarray of int
         Rows that take part, increasing. All further row numbers count these only.
     n_stars : int
-        Number of stars.
-    n_exchangeable : int
-        Stars that at least one other has as many kept rows as.
+        Number of stars that have a kept row; each has as many as at least one other.
 
     Notes
     -----
@@ -40,26 +39,27 @@ class StarPermutation:
     as many spectra: labels that are repeated to fill a larger star fall into fewer bins than its
     own did, and fine bins would call that dependence. Stars are therefore thinned at random to the
     next lower of 1, 2, 3, 4, 6, 8, 12, ... spectra, or to a number that ten stars have; at most a
-    third of a star is lost. A star without an equal keeps its labels. The labels of a star arrive
-    in random order, so its spectra must be exchangeable among themselves; a code and a label that
-    both drift with time within a star are not covered.
+    third of a star is lost. In each permutation one star of a stratum keeps its labels on average:
+    of a small stratum much real dependence would stay in the null. Larger ones than the median
+    star's are therefore thinned on, until ten share a stratum. A star without an equal is dropped.
+    The labels of a star arrive in random order, so its spectra must be exchangeable among
+    themselves; a code and a label that both drift with time within a star are not covered.
     """
 
     def __init__(self, star: np.ndarray | None, n_rows: int, rng: np.random.Generator):
         star = np.arange(n_rows) if star is None else np.unique(star, return_inverse=True)[1]
-        size = _thinned(np.bincount(star))
+        n_kept = _thinned(np.bincount(star))
         shuffled = rng.permutation(n_rows)
         by_star = shuffled[np.argsort(star[shuffled], kind="stable")]
-        self.kept = np.sort(by_star[_rank(star[by_star]) < size[star[by_star]]])
-        self._star = star[self.kept]
-        self._size = size
+        self.kept = np.sort(by_star[_rank(star[by_star]) < n_kept[star[by_star]]])
+        self._star = (np.cumsum(n_kept > 0) - 1)[star[self.kept]]
+        self._size = size = n_kept[n_kept > 0]
         self._start = np.cumsum(size) - size
         self._place = np.empty(len(self.kept), dtype=np.intp)  # of each row within its star
         order = np.argsort(self._star, kind="stable")
         self._place[order] = _rank(self._star[order])
         self._by_size = np.argsort(size, kind="stable")
         self.n_stars = len(size)
-        self.n_exchangeable = int((np.bincount(size)[size] > 1).sum())
 
     @property
     def star_weight(self) -> np.ndarray:
@@ -80,12 +80,18 @@ class StarPermutation:
 
 
 def _thinned(size: np.ndarray) -> np.ndarray:
-    """Return the number of rows that each star keeps."""
+    """Return the number of rows that each star keeps, 0 where no other keeps as many."""
     powers = 2 ** np.arange(int(size.max()).bit_length())
     frequent = np.flatnonzero(np.bincount(size) >= _FREQUENT)
     rungs = np.unique(np.concatenate([powers, 3 * powers // 2, frequent]))
     rungs = rungs[rungs > 0]
-    return rungs[np.searchsorted(rungs, size, side="right") - 1]
+    kept = rungs[np.searchsorted(rungs, size, side="right") - 1]
+    taken, middle = np.unique(kept)[::-1], np.median(kept)
+    for rung, lower in pairwise(taken):
+        stratum = kept == rung
+        if lower >= middle and stratum.sum() < _FREQUENT:
+            kept[stratum] = lower
+    return np.where(np.bincount(kept)[kept] > 1, kept, 0)
 
 
 def _rank(ordered: np.ndarray) -> np.ndarray:

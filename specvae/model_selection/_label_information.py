@@ -29,8 +29,34 @@ class LabelInformation(NamedTuple):
     plug_in: np.ndarray  # (n_scales, n_latents), nats
     corrected: np.ndarray  # (n_scales, n_latents), nats
     test: PermutationTest
+    null_best: float  # mean over permutations of the largest corrected value, nats
     entropy: np.ndarray  # (n_scales,), nats
     n_rows: int
+
+
+def exchange_stars(
+    star: np.ndarray | None, n_rows: int, rng: np.random.Generator, *, fewest: int, label: str
+) -> StarPermutation:
+    """Say how to permute the rows where a label is known, if enough can be."""
+    if n_rows < fewest:
+        raise ValueError(
+            f"Label column {label} of y is known, after clipping, in n_samples = {n_rows} rows; "
+            f"MutualInfoScorer needs {fewest}. Leave the column out."
+        )
+    permutation = StarPermutation(star, n_rows, rng)
+    if permutation.n_stars == 0:
+        n_stars = n_rows if star is None else len(np.unique(star))
+        raise ValueError(
+            f"groups has {n_stars} star(s) for label column {label} of y, and no two "
+            "with about as many spectra; the null exchanges such stars. Give more stars, or leave "
+            "groups out to exchange spectra."
+        )
+    if len(permutation.kept) < fewest:
+        raise ValueError(
+            f"Label column {label} of y keeps {len(permutation.kept)} rows after the stars were "
+            f"thinned to equal numbers; MutualInfoScorer needs {fewest}."
+        )
+    return permutation
 
 
 def histogram_information(
@@ -78,12 +104,20 @@ def _compare(
     seed: list[int],
 ) -> LabelInformation:
     rng = np.random.default_rng(seed)
-    null = [estimate(tested.permutation.draw(rng)) for _ in range(tested.n_permutations)]
+    n_permutations = tested.n_permutations
+    null = np.stack([estimate(tested.permutation.draw(rng)) for _ in range(n_permutations)])
     observed = estimate(None)
     test = permutation_test(
-        observed, np.stack(null), quantiles=tested.quantiles, correction=tested.correction
+        observed, null, quantiles=tested.quantiles, correction=tested.correction
     )
-    return LabelInformation(plug_in, observed - test.mean, test, entropy, len(tested.labels))
+    null_best = np.nan
+    if n_permutations > 1:
+        # The mean knows each permutation but not the observed value, whose scatter about it is
+        # larger by this factor.
+        widen = np.sqrt((n_permutations + 1) / (n_permutations - 1))
+        null_best = float(widen * (null - test.mean).max(axis=(1, 2)).mean())
+    corrected = observed - test.mean
+    return LabelInformation(plug_in, corrected, test, null_best, entropy, len(tested.labels))
 
 
 def _entropy(label: np.ndarray, n_bins: int) -> float:

@@ -18,14 +18,15 @@ from .._validation import (
 from ..metrics import mutual_information_gap
 from ..metrics._bins import DEFAULT_BINS, check_bins
 from ..metrics._histogram_information import BINNINGS, labels_by_rows
-from ..metrics._permutation_null import CORRECTIONS, StarPermutation
+from ..metrics._permutation_null import CORRECTIONS
 from ._label_information import (
     LabelInformation,
     PermutedLabels,
+    exchange_stars,
     histogram_information,
     ksg_information,
 )
-from ._sigma_clip import sigma_limits
+from ._sigma_clip import clip_codes, clip_labels
 
 _FEWEST_ROWS = 10
 
@@ -42,7 +43,9 @@ class MutualInfoScorer(BaseEstimator):
         Scales: numbers of bins on both axes.
     sigma_clip : float or None, default=5.0
         Rows are left out whose label lies further than this many standard deviations from the
-        median, in five rounds, as in the paper. None keeps all.
+        median, in five rounds, as in the paper; with weight="stars" each star counts once. A
+        round that would leave one value only, as of a label that is 1 in 3 % of the rows and 0 in
+        the others, is not made; of other labels with a few rare values give None, which keeps all.
     clip_codes : bool, default=True
         Whether codes beyond `sigma_clip`, found likewise, are set to that limit; one stray code
         would otherwise squeeze all others into one bin. No row is lost. The paper does not.
@@ -77,6 +80,8 @@ class MutualInfoScorer(BaseEstimator):
         Largest of `mi_corrected_` over the scales.
     null_mean_ : ndarray of shape (n_labels, n_scales, n_latents)
         What was taken off.
+    null_best_ : ndarray of shape (n_labels,)
+        Mean of the largest `information_` that chance gives to any latent; NaN for one permutation.
     null_quantiles_ : ndarray of shape (n_quantiles, n_labels, n_scales, n_latents)
         Quantiles over the permutations, to be compared with `mi_corrected_`.
     p_values_ : ndarray of shape (n_labels, n_scales, n_latents)
@@ -94,9 +99,9 @@ class MutualInfoScorer(BaseEstimator):
         Entropy of the label in its bins, in nats; for "ksg" in the finest of `bins`.
     gap_ : ndarray of shape (n_labels, n_scales)
         Mutual information gap: lead of the best latent in `mi_corrected_` over the second, over
-        `entropy_`; NaN for a constant label.
+        `entropy_`; NaN for a constant label and for "ksg", which no entropy in bins bounds.
     n_known_ : ndarray of int, shape (n_labels,)
-        Rows that were used.
+        Rows that were used: known, not clipped, and left by the thinning of stars; see Notes.
     bins_ : tuple of int
         The scales; empty for "ksg".
     label_names_in_ : ndarray of str, shape (n_labels,)
@@ -128,13 +133,21 @@ class MutualInfoScorer(BaseEstimator):
     **Null.** The labels of whole stars are exchanged, between stars with equally many spectra.
     Spectra of a star then keep each other's company, as codes and as labels; permuting spectra
     would call clustered data dependent. For this, stars are thinned at random to the next lower of
-    1, 2, 3, 4, 6, 8, 12, ... spectra or to a number that ten stars have: less than a third of a
-    star is lost. A star without an equal keeps its labels. The spectra of one star count as
-    exchangeable: a code and a label that both drift with time within a star look dependent.
-    Without `groups`, every spectrum is its own star. Few stars cannot give a small p-value, and
-    with few rows in fine bins, where most permutations give the same value, it is on the high side.
+    1, 2, 3, 4, 6, 8, 12, ... spectra or to a number that ten stars have. Larger ones than the
+    median star's, of fewer than ten stars, are thinned on: such stars would meet their own labels
+    so often that the null's mean held real dependence. A star without an equal is left out;
+    `n_known_` tells what remains, whatever `weight`. The spectra of a star count as exchangeable: a
+    code and a label that both drift with time within a star look dependent. Without `groups`, every
+    spectrum is its own star. Few stars cannot give a small p-value, and with few rows in fine bins,
+    where most permutations give the same value, it is on the high side.
 
-    As a scorer it makes no use of p-values: set `n_permutations` to 10 or 20 there.
+    **As a scorer** it takes `null_best_` off: of many latents the best is large by chance. Noise
+    then scores 0 on average, however many latents it has, and of two models whose best latents know
+    as much that of fewer scores higher. P-values play no part: set `n_permutations` to 10 or 20.
+    In a search the stars reach it only by scikit-learn's metadata routing, off by default; without,
+    each spectrum silently counts as a star. Turn it on, as below or by
+    ``sklearn.set_config(enable_metadata_routing=True)``, and give `groups` to the search's `fit`.
+    An estimator that takes them too, as SpectralVAE, then wants ``set_fit_request(groups=True)``.
 
     References
     ----------
@@ -156,6 +169,18 @@ class MutualInfoScorer(BaseEstimator):
     array([[0.02, 1.49, 0.01]])
     >>> scorer.p_latent_
     array([[0.76 , 0.005, 0.825]])
+
+    In a search, with four spectra of each star:
+
+    >>> from sklearn import config_context
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.model_selection import GridSearchCV, GroupKFold
+    >>> star = np.arange(500).repeat(4)
+    >>> scoring = MutualInfoScorer(10, n_permutations=10, random_state=0)
+    >>> search = GridSearchCV(PCA(), {"n_components": [1, 3]}, scoring=scoring, cv=GroupKFold(3))
+    >>> with config_context(enable_metadata_routing=True):
+    ...     search.fit(codes[star], teff_k[star], groups=star).best_params_
+    {'n_components': 3}
     """
 
     def __init__(
@@ -205,8 +230,8 @@ class MutualInfoScorer(BaseEstimator):
         Raises
         ------
         ValueError
-            If a code is not finite, lengths differ, a label is known in fewer than 10 rows or in
-            one star only, or a parameter is none of those listed.
+            If a code is not finite, lengths differ, a label is left with fewer than 10 rows or
+            without two stars to exchange, or a parameter is none of those listed.
         """
         self._check_parameters()
         if y is None:
@@ -220,10 +245,15 @@ class MutualInfoScorer(BaseEstimator):
         star = None if groups is None else check_groups(groups, len(codes))
         seed = spawn_seeds(self.random_state, 1)[0]
         bins = check_bins(self.bins)
-        known = self._clip_labels(labels.reshape(len(codes), -1))
+        by_star = self.weight == "stars"
+        known = labels.reshape(len(codes), -1)
+        if self.sigma_clip is not None:
+            known = clip_labels(known, self.sigma_clip, star if by_star else None)
         found: dict[int, LabelInformation] = {}
         for rows, columns in labels_by_rows(known):
-            permutation = self._exchange(rows, star, names, columns, seed)
+            label = repr(names[columns[0]]) if names else str(columns[0])
+            of_rows = None if star is None else star[rows]
+            permutation = self._exchange(of_rows, len(rows), label, seed)
             used = rows[permutation.kept]
             tested = PermutedLabels(
                 labels=known[np.ix_(used, columns)],
@@ -233,11 +263,13 @@ class MutualInfoScorer(BaseEstimator):
                 quantiles=np.atleast_1d(self.quantiles),
                 correction=self.correction,
             )
-            of_codes = self._clip_codes(codes[used])
+            of_codes = codes[used]
+            if self.sigma_clip is not None and self.clip_codes:
+                counted = permutation.star_weight if by_star else None
+                of_codes = clip_codes(of_codes, self.sigma_clip, counted)
             if self.method == "ksg":
                 of_labels = ksg_information(of_codes, tested, self.n_neighbors, max(bins))
             else:
-                by_star = self.weight == "stars"
                 of_labels = histogram_information(of_codes, tested, bins, self.binning, by_star)
             found.update(zip(columns, of_labels, strict=True))
 
@@ -261,20 +293,21 @@ class MutualInfoScorer(BaseEstimator):
         -------
         score : float
             In nats, higher is better: mean over the labels of the largest `information_` of any
-            latent. This object stays as it is.
+            latent, less `null_best_`. This object stays as it is.
 
         Raises
         ------
         ValueError
-            As `fit` does, and if the estimator has no `transform`.
+            As `fit` does, and if the estimator has no `transform` or `n_permutations` is 1.
         """
         if not hasattr(estimator, "transform"):
             raise ValueError(
                 f"{type(estimator).__name__} has no transform, which {type(self).__name__} needs "
                 "to score its codes; give a transformer, or a Pipeline that ends in one."
             )
+        check_number("n_permutations", self.n_permutations, minimum=2, integer=True)
         fitted = clone(self).fit(estimator.transform(X), y, groups=groups)
-        return float(fitted.information_.max(axis=1).mean())
+        return float((fitted.information_.max(axis=1) - fitted.null_best_).mean())
 
     def normalized_view(self):
         """Return the paper's view: `mi_` over the largest of each label and scale.
@@ -296,7 +329,7 @@ class MutualInfoScorer(BaseEstimator):
         Returns
         -------
         routing : MetadataRequest
-            `groups` reaches a call in a search without being asked for.
+            `groups` reaches a call in a search without being asked for, where routing is on.
         """
         routing = super().get_metadata_routing()
         routing.score.add_request(param="groups", alias=True)
@@ -324,44 +357,10 @@ class MutualInfoScorer(BaseEstimator):
         for quantile in np.atleast_1d(np.asarray(self.quantiles, dtype=object)):
             check_number("quantiles", quantile, minimum=0, maximum=1)
 
-    def _clip_labels(self, labels):
-        """Labels with the outliers unknown."""
-        labels = labels.copy()
-        if self.sigma_clip is not None:
-            for label in labels.T:
-                low, high = sigma_limits(label[~np.isnan(label)], self.sigma_clip)
-                label[(label < low) | (label > high)] = np.nan
-        return labels
-
-    def _clip_codes(self, codes):
-        """Codes with the outliers at the limit; `codes` is changed."""
-        if self.sigma_clip is not None and self.clip_codes:
-            for code in codes.T:
-                np.clip(code, *sigma_limits(code, self.sigma_clip), out=code)
-        return codes
-
-    def _exchange(self, rows, star, names, columns, seed):
-        """Return how to permute these rows, if there are enough."""
-        label = repr(names[columns[0]]) if names else str(columns[0])
+    def _exchange(self, star, n_rows, label, seed):
         fewest = max(_FEWEST_ROWS, self.n_neighbors + 2 if self.method == "ksg" else 0)
-        if len(rows) < fewest:
-            raise ValueError(
-                f"Label column {label} of y is known, after clipping, in n_samples = {len(rows)} "
-                f"rows; {type(self).__name__} needs {fewest}. Leave the column out."
-            )
-        star = None if star is None else star[rows]
-        permutation = StarPermutation(star, len(rows), np.random.default_rng([seed, len(rows)]))
-        if permutation.n_exchangeable == 0:
-            raise ValueError(
-                f"groups has {permutation.n_stars} star(s) for label column {label} of y, and no "
-                "two with about as many spectra; the null exchanges such stars. Give more stars, "
-                "or leave groups out to exchange spectra."
-            )
-        if len(permutation.kept) < fewest:
-            raise ValueError(
-                f"Label column {label} of y keeps {len(permutation.kept)} rows after the stars "
-                f"were thinned to equal numbers; {type(self).__name__} needs {fewest}."
-            )
+        rng = np.random.default_rng([seed, n_rows])
+        permutation = exchange_stars(star, n_rows, rng, fewest=fewest, label=label)
         one_each = permutation.n_stars == len(permutation.kept)
         if self.method == "ksg" and self.weight == "stars" and not one_each:
             raise ValueError(
@@ -379,12 +378,15 @@ class MutualInfoScorer(BaseEstimator):
         self.mi_corrected_ = np.stack([one.corrected for one in each])
         self.information_ = self.mi_corrected_.max(axis=1)
         self.null_mean_ = np.stack([one.test.mean for one in each])
+        self.null_best_ = np.array([one.null_best for one in each])
         self.null_quantiles_ = np.stack([one.test.quantiles for one in each], axis=1)
         self.p_values_ = np.stack([one.test.p_single for one in each])
         self.p_corrected_ = np.stack([one.test.p_family for one in each])
         self.p_latent_ = np.stack([one.test.p_latent for one in each])
         self.entropy_ = np.stack([one.entropy for one in each])
-        self.gap_ = mutual_information_gap(self.mi_corrected_, self.entropy_)
+        # What neighbours say is not bounded by an entropy in bins.
+        bound = self.entropy_ if self.method == "histogram" else np.zeros_like(self.entropy_)
+        self.gap_ = mutual_information_gap(self.mi_corrected_, bound)
         self.best_latent_ = self.information_.argmax(axis=1)
         latents = getattr(self, "feature_names_in_", None)
         if latents is None:

@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
 
 from specvae.estimators import MADSelector, PartialLabelRegressor
+from specvae.exceptions import DataQualityWarning
 
 RNG = np.random.default_rng(0)
 
@@ -80,6 +81,22 @@ def test_null_with_zeros():
     assert fitted.threshold_ == 0.0 and fitted.get_support().tolist() == [False, False, True]
     with pytest.raises(ValueError, match=r"at least 10 latents that move.*got 3"):
         MADSelector("null").fit(codes_with([0.01, 0.02, 0.3]))
+
+
+def test_null_warns_where_most_latents_are_active():
+    rng = np.random.default_rng(0)
+    active, collapsed = (
+        0.7 * np.exp(0.3 * rng.normal(size=14)),
+        0.004 * np.exp(0.3 * rng.normal(size=6)),
+    )
+    codes = codes_with(np.r_[active, collapsed])
+    with pytest.warns(DataQualityWarning, match=r"none of 20 .*14 move far more.*'auto'"):
+        fitted = MADSelector("null").fit(codes)
+    assert fitted.threshold_ > fitted.mads_.max() and not fitted.get_support().any()
+    assert MADSelector("auto").fit(codes).get_support(indices=True).tolist() == list(range(14))
+    # All collapsed, or all zero, is what "null" is made for: no warning.
+    for quiet in (0.004 * np.exp(0.4 * rng.normal(size=128)), np.zeros(12)):
+        assert not MADSelector("null").fit(codes_with(quiet)).get_support().any()
 
 
 def test_nothing_selected_warns_as_scikit_learn_does():

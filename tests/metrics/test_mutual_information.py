@@ -152,6 +152,21 @@ def test_weights_stand_for_repeated_rows():
     )
 
 
+def test_rows_of_no_weight_are_left_out_of_the_range_too():
+    codes, labels = RNG.normal(size=(60, 2)), RNG.normal(size=(60, 2))
+    weight = np.r_[np.zeros(5), RNG.random(55)]
+    for array in (codes, labels):
+        array[:5] = 1e6
+    np.testing.assert_array_equal(
+        histogram_mutual_information(codes, labels, (4, 9), sample_weight=weight),
+        histogram_mutual_information(codes[5:], labels[5:], (4, 9), sample_weight=weight[5:]),
+    )
+    labels[5:, 1] = NAN
+    with pytest.raises(ValueError, match="column 1 of labels is known only in rows of sample_weig"):
+        histogram_mutual_information(codes, labels, 4, sample_weight=weight)
+    assert labels[0, 1] == 1e6
+
+
 def test_missing_labels_are_left_out_of_the_range_too():
     codes, labels = RNG.normal(size=(200, 2)), RNG.normal(size=(200, 3))
     labels[:40, 1] = NAN
@@ -233,7 +248,10 @@ def test_total_correlation_of_independent_codes_is_zero_on_average():
 
 def test_total_correlation_of_dependent_and_constant_codes():
     codes = RNG.normal(size=(100, 2))
-    assert total_correlation(np.column_stack([codes, codes[:, 0]])) == np.inf
+    for follows in (codes[:, 0], np.exp(codes[:, 0]), -codes[:, 0]):
+        assert total_correlation(np.column_stack([codes, follows])) == np.inf
+    # The ranks of a sum are no sum of ranks.
+    assert 1 < total_correlation(np.column_stack([codes, codes.sum(axis=1)])) < 10
     with_constant = np.column_stack([codes, np.full(100, 0.1)])
     assert total_correlation(with_constant) == total_correlation(codes)
     assert total_correlation(codes[:, :1]) == 0.0
@@ -248,6 +266,11 @@ def test_gap_by_hand():
     )
     assert mutual_information_gap([0.4, 0.1], 0.6) == pytest.approx(0.5)
     assert mutual_information_gap([[0.5]], [1.0]) == [0.5]
+    # Below zero is no information: 0.3 leads over nothing, and nothing leads over nothing.
+    np.testing.assert_allclose(
+        mutual_information_gap([[0.3, -0.2], [-0.02, -0.05]], [1.0, 1.0]), [0.3, 0.0]
+    )
+    assert mutual_information_gap([[-0.02]], [1.0]) == [0.0]
     assert np.isnan(mutual_information_gap([[0.0, 0.0]], [0.0]))
     with pytest.raises(ValueError, match=r"entropy has shape \(2,\), information \(1, 2\)"):
         mutual_information_gap([[0.0, 0.0]], [0.0, 1.0])
@@ -256,7 +279,7 @@ def test_gap_by_hand():
 def test_stars_of_equal_size_exchange_all_their_labels():
     star = np.repeat(np.arange(20), 3)
     permutation = StarPermutation(star, 60, np.random.default_rng(0))
-    assert (permutation.kept == np.arange(60)).all() and permutation.n_exchangeable == 20
+    assert (permutation.kept == np.arange(60)).all() and permutation.n_stars == 20
     moved = False
     for seed in range(5):
         rows = permutation.draw(np.random.default_rng(seed))
@@ -267,23 +290,31 @@ def test_stars_of_equal_size_exchange_all_their_labels():
     assert moved
 
 
-def test_stars_are_thinned_to_common_sizes():
-    size = np.array([1, 2, 3, 5, 7, 11, 40, 1, 2, 4, 6, 9])
-    star = np.random.default_rng(0).permutation(np.repeat(np.arange(12), size))
+def kept_of(size):
+    """Rows that each star keeps, and whose label each row gets."""
+    star = np.random.default_rng(0).permutation(np.repeat(np.arange(len(size)), size))
     permutation = StarPermutation(star, len(star), np.random.default_rng(0))
-    kept = np.bincount(star[permutation.kept])
-    assert kept.tolist() == [1, 2, 3, 4, 6, 8, 32, 1, 2, 4, 6, 8]
-    assert permutation.n_exchangeable == 10  # not those of 3 and of 32
-    of_star = star[permutation.kept]
-    np.testing.assert_allclose(np.bincount(of_star, permutation.star_weight), np.ones(12))
+    kept = np.bincount(star[permutation.kept], minlength=len(size))
+    assert permutation.n_stars == np.count_nonzero(kept)
+    return kept.tolist(), star[permutation.kept], permutation
+
+
+def test_stars_are_thinned_to_common_sizes():
+    # 5, 7, 11 and 40 are 4, 6, 8 and 32 at first; those above the median of 4 are too few.
+    kept, of_star, permutation = kept_of([1, 2, 3, 5, 7, 11, 40, 1, 2, 4, 6, 9])
+    assert kept == [1, 2, 0, 4, 4, 4, 4, 1, 2, 4, 4, 4]  # 3 has no equal
+    np.testing.assert_allclose(np.bincount(of_star, permutation.star_weight), np.sign(kept))
     rows = permutation.draw(np.random.default_rng(1))
-    for each in range(12):
+    assert sorted(rows) == list(range(sum(kept)))
+    kept = np.array(kept)
+    for each in np.unique(of_star):
         assert kept[of_star[rows[of_star == each]]].tolist() == [kept[each]] * kept[each]
-    assert (of_star[rows[of_star == 6]] == 6).all()
-    # Ten stars of 5 are a stratum of their own.
-    many = np.repeat(np.arange(11), [5] * 10 + [7])
-    many_kept = np.bincount(many[StarPermutation(many, 57, np.random.default_rng(0)).kept])
-    assert many_kept.tolist() == [5] * 10 + [6]
+    # Ten stars of 5 are a stratum of their own, that of 7 joins them.
+    assert kept_of([5] * 10 + [7])[0] == [5] * 11
+    # Ten share 8, so that those of 20 (16 at first) go no further, nor do those of 4 below.
+    assert kept_of([20] * 2 + [8] * 10 + [4] * 2)[0] == [8] * 12 + [4] * 2
+    # Two stars unlike each other have no equal.
+    assert kept_of([10, 290])[0] == [0, 0]
 
 
 def test_permutation_p_values_by_hand():

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from specvae.estimators import SpectralVAE
 from specvae.metrics import histogram_mutual_information, ksg_mutual_information
-from specvae.model_selection import MutualInfoScorer
+from specvae.model_selection import MutualInfoScorer, StarGroupKFold
 from specvae.model_selection._sigma_clip import sigma_limits
 
 NAN = np.nan
@@ -146,12 +146,14 @@ def test_results_are_those_of_the_pure_functions():
     counts = np.histogram(LABELS[:, 0], 8)[0] / 300
     entropy = -(counts[counts > 0] * np.log(counts[counts > 0])).sum()
     assert fitted.entropy_[0, 1] == pytest.approx(entropy)
-    assert fitted.gap_[0, 1] == pytest.approx((ordered[0, 1, 3] - ordered[0, 1, 2]) / entropy)
+    lead = ordered[0, 1, 3] - max(ordered[0, 1, 2], 0.0)
+    assert fitted.gap_[0, 1] == pytest.approx(lead / entropy)
     assert not hasattr(fitted.fit(codes, LABELS), "label_names_in_")
     ksg = quick(method="ksg", n_permutations=2, sigma_clip=None).fit(CODES, LABELS)
     np.testing.assert_allclose(
         ksg.mi_[:, 0], ksg_mutual_information(CODES, LABELS, random_state=1), atol=1e-3
     )
+    assert np.isnan(ksg.gap_).all() and (ksg.entropy_ > 0).all()
 
 
 def test_normalized_view_has_a_maximum_of_one():
@@ -184,22 +186,88 @@ def test_outliers_do_not_stretch_the_bins():
     assert quick(sigma_clip=None).fit(CODES, labels).information_[0, 2] < 0.1
 
 
-def test_weight_of_stars():
-    # One star of 200 spectra knows nothing of the label; 100 others do.
+def test_limits_with_weights_are_those_of_one_row_a_star():
     rng = np.random.default_rng(0)
-    star = np.r_[np.zeros(200, dtype=int), np.arange(1, 101)]
+    values, times = rng.standard_t(2, size=200), rng.integers(1, 9, 200)
+    star = np.repeat(np.arange(200), times)
+    found = sigma_limits(values[star], 2.0, 1.0 / times[star])
+    np.testing.assert_allclose(found, sigma_limits(values, 2.0))
+    assert sigma_limits(values[star], 2.0) != pytest.approx(found, rel=0.01)
+
+
+@pytest.mark.parametrize("sizes", [(4000, 4), (40, 1)], ids=["labels", "codes"])
+def test_clipping_counts_stars(sizes):
+    # Quiet stars of many spectra, which among spectra are the bulk, and 100 of few, which spread.
+    n_quiet = 1 if sizes[0] == 4000 else 12
+    rng = np.random.default_rng(0)
+    size = np.repeat(sizes, [n_quiet, 100])
+    star = np.repeat(np.arange(n_quiet + 100), size)
+    label = np.r_[np.full(n_quiet, 0.1), rng.normal(size=100)][star] + 0.02 * rng.normal(
+        size=len(star)
+    )
+    code = (label + 0.05 * rng.normal(size=len(star)))[:, None]
+    with_clip, without = (
+        quick(sigma_clip=clip).fit(code, label, groups=star) for clip in (5.0, None)
+    )
+    # Nothing is that far out, if stars count.
+    np.testing.assert_array_equal(with_clip.n_known_, without.n_known_)
+    np.testing.assert_array_equal(with_clip.mi_, without.mi_)
+    by_spectrum = quick(weight="spectra").fit(code, label, groups=star)
+    assert by_spectrum.n_known_ < without.n_known_
+
+
+def test_clipping_leaves_more_than_one_value():
+    # The rare value is further than 5 standard deviations from the zeros.
+    rare = np.arange(1000) < 30
+    code = np.where(rare, 3.0, 0.0)[:, None] + 0.3 * RNG.normal(size=(1000, 1))
+    fitted = quick(bins=(10, 20)).fit(code, rare)
+    entropy = -0.03 * np.log(0.03) - 0.97 * np.log(0.97)
+    assert fitted.n_known_ == [1000] and fitted.p_latent_ == [[0.05]]
+    assert fitted.information_[0, 0] == pytest.approx(entropy, abs=0.02)
+    # A code that is zero but for those rows.
+    sparse = np.where(rare, 5.0 + 0.1 * RNG.normal(size=1000), 0.0)[:, None]
+    label = RNG.normal(size=1000) + 2.0 * rare
+    fitted = quick().fit(sparse, label)
+    assert fitted.information_[0, 0] > 0.03 and fitted.p_latent_ == [[0.05]]
+    # A round before that leaves several values is made: 999 goes, 1 stays.
+    low, high = sigma_limits(np.r_[999.0, rare], 5.0)
+    assert low < 0.0 and 1.0 < high < 999.0
+    assert sigma_limits(np.array([-1.0, 1.0]), 0.5) == (-np.inf, np.inf)
+
+
+def test_weight_of_stars():
+    # Ten stars of 20 spectra know nothing of the label; 100 others do.
+    rng = np.random.default_rng(0)
+    star = np.r_[np.repeat(np.arange(10), 20), np.arange(10, 110)]
     codes = np.r_[np.full(200, 0.3), rng.normal(size=100)][:, None]
     label = codes[:, 0] + 0.1 * rng.normal(size=300)
     by_star = quick(sigma_clip=None).fit(codes, label, groups=star)
     by_spectrum = quick(sigma_clip=None, weight="spectra").fit(codes, label, groups=star)
     assert by_star.mi_[0, 1, 0] > 1.2 * by_spectrum.mi_[0, 1, 0]
-    assert by_star.n_known_ == [100 + 192]  # thinned to a common number
+    assert by_star.n_known_ == [300]
     # Where every star has as many spectra there is nothing to weigh.
     even = np.repeat(np.arange(150), 2)
     np.testing.assert_array_equal(
         quick().fit(CODES, LABELS, groups=even).mi_corrected_,
         quick(weight="spectra").fit(CODES, LABELS, groups=even).mi_corrected_,
     )
+
+
+@pytest.mark.parametrize("weight", ["stars", "spectra"])
+def test_null_holds_no_dependence_where_stars_are_unequal(weight):
+    # Stars of 1 to 3,000 spectra; one row of each knows 0.83 nats, less what noise and bins take.
+    found = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        size = np.minimum((rng.pareto(0.8, size=300) + 1).astype(int), 3000)
+        star = np.repeat(np.arange(300), size)
+        a = rng.normal(size=300)
+        b = 0.9 * a + np.sqrt(1 - 0.81) * rng.normal(size=300)
+        code = a[star] + 0.05 * rng.normal(size=len(star))
+        label = b[star] + 0.02 * rng.normal(size=len(star))
+        scorer = MutualInfoScorer(sigma_clip=None, n_permutations=20, random_state=0, weight=weight)
+        found.append(scorer.fit(code[:, None], label, groups=star).information_[0, 0])
+    assert 0.5 < np.mean(found) < 0.85
 
 
 def test_degenerate_columns_have_documented_results():
@@ -248,11 +316,52 @@ def test_scorer_chooses_a_model():
     assert search.best_params_ == {"pca__n_components": 6}
     fitted = PCA(6).fit(SPECTRA)
     expected = quick().fit(fitted.transform(SPECTRA), TARGET)
-    assert scorer(fitted, SPECTRA, TARGET) == pytest.approx(
-        expected.information_.max(axis=1).mean()
-    )
+    above_chance = expected.information_.max(axis=1) - expected.null_best_
+    assert scorer(fitted, SPECTRA, TARGET) == pytest.approx(above_chance.mean())
     assert not hasattr(scorer, "mi_")
     assert scorer.get_params() == quick().get_params()
+
+
+class Same:
+    """What is given is the code."""
+
+    def transform(self, X):
+        return X
+
+
+def scores_of(n_latents, rho, n_trials):
+    """Score of as many latents of noise, of which one has correlation rho with the label."""
+    scores = []
+    for seed in range(n_trials):
+        rng = np.random.default_rng([seed, n_latents])
+        codes, label = rng.normal(size=(300, n_latents)), rng.normal(size=300)
+        codes[:, -1] = rho * label + np.sqrt(1 - rho**2) * codes[:, -1]
+        scorer = MutualInfoScorer((5, 20, 80), n_permutations=10, random_state=seed)
+        scores.append(scorer(Same(), codes, label))
+    return np.array(scores)
+
+
+def test_many_latents_of_noise_do_not_win():
+    few, many = scores_of(2, 0.0, 60), scores_of(128, 0.0, 60)
+    for scores in (few, many):  # of 128 the best is 0.16 nats above its null
+        assert abs(scores.mean()) < 4 * scores.std() / np.sqrt(60)
+    assert 0.25 < np.mean(many > few) < 0.75
+    assert (scores_of(2, 0.6, 10) > scores_of(128, 0.0, 10)).all()
+    assert scores_of(128, 0.8, 10).min() > many.max()
+
+
+def test_best_of_chance_by_hand():
+    # Two permutations of one statistic scatter by d about their mean, whose largest is d;
+    # sqrt(3) d is the scatter of a third about that mean.
+    label = CODES[:, 0]
+    fitted = quick(bins=5, n_permutations=2, quantiles=(0.0, 1.0)).fit(CODES[:, 1:2], label)
+    above = np.sqrt(3) * fitted.null_quantiles_[:, 0, 0, 0]
+    assert fitted.null_best_[0] == pytest.approx(above.mean(), abs=1e-12)
+    fitted = quick(bins=5, n_permutations=2, quantiles=(0.0, 1.0)).fit(CODES[:, 1:], label)
+    assert fitted.null_best_[0] > 0
+    assert np.isnan(quick(n_permutations=1).fit(CODES, label).null_best_).all()
+    with pytest.raises(ValueError, match="n_permutations must be an integer >= 2, got 1"):
+        quick(n_permutations=1)(Same(), CODES, label)
 
 
 # Two epochs on noise may leave latents that carry nothing.
@@ -263,6 +372,39 @@ def test_scorer_of_a_network():
     )
     scores = cross_validate(vae, SPECTRA, TARGET, cv=2, scoring=quick(), error_score="raise")
     assert np.isfinite(scores["test_score"]).all()
+
+
+@pytest.mark.parametrize("routing", [True, False])
+def test_stars_reach_a_search_only_by_metadata_routing(routing):
+    # Codes and labels of independent stars: spectrum by spectrum they look dependent.
+    rng = np.random.default_rng(0)
+    star = np.repeat(np.arange(60), 10)
+    spectra = rng.normal(size=(60, 6))[star] + 0.05 * rng.normal(size=(600, 6))
+    label = rng.normal(size=60)[star]
+    search = GridSearchCV(
+        PCA(), {"n_components": [2, 4]}, scoring=quick(), cv=StarGroupKFold(2), error_score="raise"
+    )
+    with config_context(enable_metadata_routing=routing):
+        search.fit(spectra, label, groups=star)
+    scores = search.cv_results_["mean_test_score"]
+    assert (abs(scores) < 0.1).all() if routing else (scores > 0.2).all()
+
+
+# Two epochs on noise may leave latents that carry nothing.
+@pytest.mark.filterwarnings("ignore::specvae.exceptions.CollapsedLatentsWarning")
+def test_stars_reach_network_and_scorer_by_metadata_routing():
+    vae = SpectralVAE(
+        latent_dim=2, encoder="dense", decoder="dense", max_epochs=1, device="cpu", random_state=0
+    )
+    with config_context(enable_metadata_routing=True):
+        search = GridSearchCV(
+            vae.set_fit_request(groups=True),
+            {"latent_dim": [1, 2]},
+            scoring=quick(n_permutations=2),
+            cv=StarGroupKFold(2),
+            error_score="raise",
+        ).fit(SPECTRA, TARGET, groups=np.repeat(np.arange(100), 3))
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
 def test_stars_reach_the_scorer_by_metadata_routing():
