@@ -177,11 +177,9 @@ def measure_network(autoencoder, flux, known, unit):
         codes = autoencoder.transform(seen, conditions=known)
         result["twins"][str(snr)] = best_shares(codes)
         if snr is None:
-            own, swapped = (
-                autoencoder.decode(code, known) * unit
-                for code in (codes, codes[np.arange(len(codes)) ^ 1])
-            )
-            errors = swap_error(swapped, flux, reconstruction=own)
+            twin = np.arange(len(codes)) ^ 1
+            own, swapped = (autoencoder.decode(code, known) * unit for code in (codes, codes[twin]))
+            errors = swap_error(swapped, flux, twin, reconstruction=own)
             result["mean squared error"] = errors.own_code
             result["mean squared error, codes swapped"] = errors.score
             result["r2 of Teff"] = teff_from_codes(codes, known)

@@ -192,7 +192,7 @@ def check_groups(groups: Any, n_spectra: int | None = None) -> np.ndarray:
         wrong.
     """
     masked = np.ma.getmaskarray(groups) if isinstance(groups, np.ma.MaskedArray) else None
-    ids = column_or_1d(np.asarray(groups))
+    ids = group_ids(groups)
     if not len(ids):
         raise ValueError("groups is empty; give the star of each spectrum.")
     if n_spectra is not None and len(ids) != n_spectra:
@@ -214,6 +214,15 @@ def check_groups(groups: Any, n_spectra: int | None = None) -> np.ndarray:
     except TypeError as error:
         kinds = sorted({type(each).__name__ for each in ids})
         raise ValueError(f"groups mixes ids of kinds {', '.join(kinds)}; use one kind.") from error
+
+
+def group_ids(groups: Any) -> np.ndarray:
+    """Return ids in one dimension, each of the kind that it came in."""
+    ids = np.asarray(groups)
+    # Of a list of strings numpy makes "nan" of NaN and "-1" of -1.
+    if ids.dtype.kind in "SU" and not hasattr(groups, "dtype"):
+        ids = np.asarray(groups, dtype=object)
+    return column_or_1d(ids)
 
 
 def _is_missing(group: Any) -> bool:
@@ -281,15 +290,38 @@ def _label_name(names: list[str] | None, column: int) -> str:
     return repr(names[column]) if names else str(column)
 
 
+def column_names(table: Any) -> list[str] | None:
+    """Names of the columns of a DataFrame, None where there are none or they are numbers."""
+    names = _get_feature_names(table)
+    return None if names is None else [str(name) for name in names]
+
+
+def check_same_names(
+    name: str, names: list[str] | None, other: str, other_names: list[str] | None
+) -> None:
+    """Raise if the columns of `name` and `other` are both named, and not alike in the same order.
+
+    Columns are matched by position, so that another order would compare what does not belong
+    together.
+    """
+    if names is not None and other_names is not None and names != other_names:
+        raise ValueError(
+            f"{name} has the columns {', '.join(names)}, but {other} {', '.join(other_names)}; "
+            "give the same columns in the same order, or an array without names."
+        )
+
+
 def check_codes(codes: Any, name: str = "codes") -> np.ndarray:
-    """Return codes as float64 of shape (n_spectra, n_latents), all finite.
+    """Return codes of shape (n_spectra, n_latents), all finite; float32 stays, else float64.
 
     Raises
     ------
     ValueError
         Naming the first that is not.
     """
-    codes = check_array(unmask(codes), dtype=np.float64, ensure_all_finite=False, input_name=name)
+    codes = check_array(
+        unmask(codes), dtype=[np.float64, np.float32], ensure_all_finite=False, input_name=name
+    )
     bad = ~np.isfinite(codes)
     if bad.any():
         row, latent = np.argwhere(bad)[0]

@@ -48,6 +48,8 @@ def test_seeds_depend_on_the_state_alone():
 def test_groups_become_integers():
     np.testing.assert_array_equal(check_groups(["b", "a", "b"]), [1, 0, 1])
     np.testing.assert_array_equal(check_groups(np.array([7.0, 7.0, 2.0])), [1, 1, 0])
+    with pytest.raises(ValueError, match="groups mixes ids of kinds int, str; use one kind"):
+        check_groups(["a", -1, "-1"])
     with pytest.raises(ValueError, match="3 spectra, 2 groups"):
         check_groups([1, 2], 3)
     with pytest.raises(ValueError, match="groups is empty"):

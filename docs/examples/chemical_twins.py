@@ -137,7 +137,7 @@ swaps = {}
 for name, network in networks.items():
     swapped = network.decode(codes[name][design.partner_row], known)
     own = network.reconstruct(test, conditions=known)
-    swaps[name] = error = swap_error(swapped, test, reconstruction=own, groups=design.pair)
+    swaps[name] = error = swap_error(swapped, test, design.partner_row, reconstruction=own)
     rows[name]["swap error"] = f"{error.score:.2f} +- {error.standard_error:.2f}"
     rows[name]["own code"] = f"{error.own_code:.2f}"
 rows["chance"]["swap error"] = f"{error.constant:.0f} (mean spectrum)"

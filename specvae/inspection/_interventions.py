@@ -7,8 +7,16 @@ import numpy as np
 from sklearn.linear_model import HuberRegressor
 from sklearn.utils.validation import _num_samples
 
-from .._validation import check_choice, check_codes, is_lazy, label_matrix
+from .._validation import (
+    check_choice,
+    check_codes,
+    check_groups,
+    is_lazy,
+    label_matrix,
+    unmask,
+)
 from ..metrics import GenerativeScore, InterventionScore, gis
+from ..metrics._flux_errors import flux_matrix
 from ..model_selection._code_model import CodeModel, check_not_empty
 from ..model_selection._rvis_scorer import DEFAULT_VELOCITIES_KMS, score_velocities
 from ..spectra import WavelengthGrid
@@ -102,6 +110,8 @@ def radial_velocity_intervention(
     >>> result.by_velocity.shape, result.n_stars, bool(result.ratio > 0.5)
     ((20,), 12, True)
     """
+    if groups is not None:  # before the work, not after
+        check_groups(groups, _num_samples(X))
     return score_velocities(
         estimator,
         X,
@@ -194,26 +204,28 @@ def generative_intervention(
     check_not_empty(X)
     check_choice("change", change, ("difference", "value"))
     variant_rows, core_rows, deltas = _interventions_of(design, label, _num_samples(X))
+    if change == "value" and latent is not None:
+        raise ValueError("change='value' needs a label in the code; latent moves by difference.")
+    all_rows = np.arange(len(design.core_row))
+    groups = design.groups if groups is None else groups
+    check_groups(groups, len(all_rows))
     model = CodeModel.of(estimator)
     flux = model.prepare(X)
-    all_rows = np.arange(len(design.core_row))
-    unmoved = _decoded(model, flux, all_rows, label, latent, slope, 0.0)
+    if truth is not None:
+        truth = flux_matrix("truth", _in_memory(model.prepare(truth)), flux.shape)
     moves = deltas
     if change == "value":
-        if latent is not None:
-            raise ValueError(
-                "change='value' needs a label in the code; latent moves by difference."
-            )
         predicted = _predicted_label(model, _rows_of(flux, core_rows), label)
         moves = design.labels[label].to_numpy()[variant_rows] - predicted
+    unmoved = _decoded(model, flux, all_rows, label, latent, slope, 0.0)
     intervened = _decoded(model, flux, core_rows, label, latent, slope, moves)
     score = gis(
         unmoved,
         intervened,
         core_rows=core_rows,
         variant_rows=variant_rows,
-        truth=None if truth is None else _in_memory(model.prepare(truth)),
-        groups=design.groups if groups is None else groups,
+        truth=truth,
+        groups=groups,
     )
     return GenerativeIntervention(label, deltas, score)
 
@@ -312,7 +324,7 @@ def _decoded(
 
 def _in_memory(flux: Any) -> np.ndarray:
     # As large as the decoded spectra beside it, so that reading it is no surprise.
-    return flux.to_numpy() if is_lazy(flux) else np.asarray(flux)
+    return flux.to_numpy() if is_lazy(flux) else np.asarray(unmask(flux))
 
 
 def _rows_of(flux: Any, rows: np.ndarray) -> Any:

@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from .._validation import check_choice, check_codes, check_groups, check_number
+from .._validation import (
+    check_choice,
+    check_codes,
+    check_groups,
+    check_number,
+    check_same_names,
+    column_names,
+)
 from ..metrics import whiten_codes
 from ..metrics._nearest import nearest_of_others
 
@@ -63,8 +70,9 @@ def nearest_spectra(
     Raises
     ------
     ValueError
-        If a code is not finite, a row does not exist, lengths differ, `k` is larger than the
-        number of spectra that may be found, or `groups` comes with codes or `include_self`.
+        If a code is not finite, a row does not exist, lengths or names of latents differ, `k` is
+        larger than the number of spectra that may be found, or `groups` comes with codes or
+        `include_self`.
 
     Notes
     -----
@@ -82,8 +90,12 @@ def nearest_spectra(
     check_choice("metric", metric, ("euclidean", "manhattan", "cosine"))
     check_number("k", k, minimum=1, integer=True)
     k = int(k)
-    codes = check_codes(Z, "Z")
+    codes = check_codes(Z, "Z").astype(np.float64, copy=False)
     rows, queries = _check_query(query, codes)
+    if rows is None:
+        # The names of one code, a row of a DataFrame, are its index.
+        named = query.to_frame().T if hasattr(query, "to_frame") else query
+        check_same_names("query", column_names(named), "Z", column_names(Z))
     labels = None if names is None else _check_names(names, len(codes))
     if groups is not None and (rows is None or include_self):
         raise ValueError(
@@ -122,7 +134,7 @@ def _check_query(query: Any, codes: np.ndarray) -> tuple[np.ndarray | None, np.n
             f"query must be rows of Z, as integers, or codes, got {asked.dtype} of shape "
             f"{asked.shape}."
         )
-    queries = check_codes(np.atleast_2d(asked), "query")
+    queries = check_codes(np.atleast_2d(asked), "query").astype(np.float64, copy=False)
     if queries.shape[1] != codes.shape[1]:
         raise ValueError(
             f"query has {queries.shape[1]} latents, Z {codes.shape[1]}; give codes of the same "

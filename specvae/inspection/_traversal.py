@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from .._validation import check_codes
+from .._validation import check_codes, check_same_names, column_names
 from ..estimators import SemiSupervisedVAE
 from ..model_selection._code_model import CodeModel
 from ..spectra import WavelengthGrid
@@ -118,6 +118,9 @@ def traverse(
     decoded = model.decode(np.concatenate([start, steps]), _repeated(conditions, len(wanted) + 1))
     nearest = distance = outside = None
     if codes is not None:
+        if hasattr(model.coder, "get_feature_names_out"):
+            own = model.names(start.shape[1])
+            check_same_names("codes", column_names(codes), "the code of estimator", own)
         nearest, distance, outside = _nearest(codes, steps, column)
     return Traversal(
         latent=model.names(start.shape[1])[column],
@@ -126,7 +129,7 @@ def traverse(
         codes=steps,
         flux=decoded[1:],
         reference=decoded[0],
-        reference_value=float(start[0, column] * scale + centre),
+        reference_value=float(start[0, column]) * scale + centre,
         wavelength_aa=None if found_grid is None else found_grid.wavelength_aa,
         nearest=nearest,
         distance=distance,
@@ -164,7 +167,7 @@ def _unit_of(coder: Any, column: int) -> tuple[float, float, str]:
 def _nearest(
     codes: Any, steps: np.ndarray, column: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    real = check_codes(codes)
+    real, steps = check_codes(codes).astype(np.float64), steps.astype(np.float64)
     if real.shape[1] != steps.shape[1]:
         raise ValueError(
             f"codes has {real.shape[1]} columns, the code of the estimator {steps.shape[1]}; give "

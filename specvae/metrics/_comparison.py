@@ -25,6 +25,8 @@ _COLUMNS = [
     "n_stars",
     "n_spectra",
 ]
+# Differences below this part of the larger error come from rounding of labels of thousands.
+_ROUNDING = 1e-9
 # Signs held at a time.
 _CHUNK = 4_000_000
 
@@ -78,8 +80,8 @@ def compare_models(
         - `difference`, `standard_error`: mean over stars of model less other, and its error by
           star; negative where `model` is better.
         - `effect_size`: for "paired" the mean difference over its scatter from star to star
-          (Cohen's d_z); for the others the rank-biserial correlation, from -1 where `model` is
-          always better to 1.
+          (Cohen's d_z), NaN where it has none; for the others the rank-biserial correlation, from
+          -1 where `model` is always better to 1.
         - `p_value`, two-sided, and `p_corrected`.
         - `n_stars`, `n_spectra`: that both models have.
 
@@ -94,6 +96,8 @@ def compare_models(
     Notes
     -----
     Under the null hypothesis of "paired", the two models are interchangeable for each star.
+    Errors are differences of labels and hold their rounding: two errors that differ by less than
+    1e-9 of the larger one count as equal, and so do two differences where it comes to scatter.
 
     References
     ----------
@@ -145,13 +149,17 @@ def _compare(
     """Return the row of one pair, without names and correction."""
     both = ~np.isnan(one) & ~np.isnan(other)
     one, other = one[both], other[both]
+    one = np.where(_is_rounding(one - other, one, other), other, one)
     of_star = _star_means(np.column_stack([one, other]), star[both])
     n_stars = len(of_star)
     mean, other_mean = of_star.mean(axis=0) if n_stars else (np.nan, np.nan)
     difference = of_star[:, 0] - of_star[:, 1]
+    difference[_is_rounding(difference, *of_star.T)] = 0.0
     scatter = effect = p_value = np.nan
     if n_stars > 1:
         scatter = difference.std(ddof=1)
+        if scatter <= _ROUNDING * of_star.max():
+            scatter = 0.0
         if test == "paired":
             effect = difference.mean() / scatter if scatter > 0 else np.nan
             p_value = _sign_flip_p_value(difference, n_permutations, rng)
@@ -163,13 +171,17 @@ def _compare(
     return {
         "mean": float(mean),
         "other_mean": float(other_mean),
-        "difference": float(mean - other_mean),
+        "difference": float(difference.mean()) if n_stars else np.nan,
         "standard_error": float(scatter / np.sqrt(max(n_stars, 1))),
         "effect_size": float(effect),
         "p_value": float(p_value),
         "n_stars": n_stars,
         "n_spectra": len(one),
     }
+
+
+def _is_rounding(difference: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.abs(difference) <= _ROUNDING * np.maximum(one, other)
 
 
 def _star_means(values: np.ndarray, star: np.ndarray) -> np.ndarray:

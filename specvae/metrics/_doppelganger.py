@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.spatial.distance import cdist, pdist
 from sklearn.utils import column_or_1d
 
-from .._validation import check_choice, check_codes, check_number, unmask
+from .._validation import check_choice, check_codes, check_number, group_ids, unmask
 from ._whitening import whiten_codes
 
 _SCIPY_METRIC = {"euclidean": "euclidean", "manhattan": "cityblock"}
@@ -180,7 +180,7 @@ def _weighted_jackknife(values: np.ndarray, weight: np.ndarray) -> tuple[float, 
 def _check_clusters(groups: Any, n_spectra: int) -> pd.Series:
     """Cluster names, missing for field stars."""
     masked = np.ma.getmaskarray(groups) if isinstance(groups, np.ma.MaskedArray) else False
-    ids = pd.Series(column_or_1d(np.asarray(groups)), dtype=object)
+    ids = pd.Series(group_ids(groups), dtype=object)
     if len(ids) != n_spectra:
         raise ValueError(
             f"groups has {len(ids)} entries for {n_spectra} codes; give each star its cluster, "

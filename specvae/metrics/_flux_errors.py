@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from .._validation import unmask
+
 
 def flux_matrix(name: str, flux: Any, shape: tuple[int | None, int | None]) -> np.ndarray:
     """Return spectra as a float matrix of the wanted shape; NaN passes, infinity does not."""
-    matrix = np.asarray(flux)
+    matrix = np.asarray(unmask(flux))
     if matrix.dtype.kind != "f":
         matrix = matrix.astype(np.float64)
     wanted = tuple("any" if size is None else size for size in shape)

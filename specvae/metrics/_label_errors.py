@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._validation import check_groups, check_number, label_matrix
+from .._validation import (
+    check_groups,
+    check_number,
+    check_same_names,
+    column_names,
+    label_matrix,
+)
 from ._bootstrap import bootstrap_by_star
-from ._weighted_median import weighted_median
+from ._weighted_quantile import weighted_quantile
 
 _STATISTICS = [
     "mae",
@@ -93,8 +99,8 @@ def label_errors(
     Raises
     ------
     ValueError
-        If shapes differ, a prediction is not finite, a label is infinite, no label at all is
-        known, or names or limits are of the wrong number.
+        If shapes or column names differ, a prediction is not finite, a label is infinite, no
+        label at all is known, or names or limits are of the wrong number.
 
     See Also
     --------
@@ -123,6 +129,7 @@ def label_errors(
     true, pred = _check_labels(y_true, y_pred)
     n_labels = true.shape[1]
     names = _check_names(label_names, y_true, n_labels)
+    check_same_names("reference", column_names(reference), "y_true", column_names(y_true))
     divisors = _check_reference(true if reference is None else reference, n_labels)
     limit = _check_limit(outlier_limit, n_labels)
     star = np.arange(len(true)) if groups is None else check_groups(groups, len(true))
@@ -171,15 +178,16 @@ def _of_label(
         return [np.nan] * len(_STATISTICS)
     mae = np.average(np.abs(error), weights=weight)
     bias = np.average(error, weights=weight)
-    median = weighted_median(error, weight)
+    median = weighted_quantile(error, weight, 0.5)
     scatter = np.sqrt(np.average((error - bias) ** 2, weights=weight))
-    robust = _STD_PER_MAD * weighted_median(np.abs(error - median), weight)
+    robust = _STD_PER_MAD * weighted_quantile(np.abs(error - median), weight, 0.5)
     beyond = np.abs(error) > (3.0 * robust if np.isnan(limit) else limit)
     outliers = np.average(beyond, weights=weight)
     return [mae, *(mae / divisors), bias, median, scatter, robust, outliers]
 
 
 def _check_labels(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
+    check_same_names("y_pred", column_names(y_pred), "y_true", column_names(y_true))
     true, pred = label_matrix(y_true), label_matrix(y_pred)
     if true.shape != pred.shape:
         raise ValueError(

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import check_consistent_length
 
-from .._validation import check_groups, label_matrix
+from .._validation import check_groups, check_same_names, column_names, label_matrix
 
 
 class StarMean(NamedTuple):
@@ -40,7 +40,7 @@ def nan_mean_absolute_error(
     Raises
     ------
     ValueError
-        If the shapes differ or a prediction is not finite.
+        If shapes or column names differ, or a prediction is not finite.
 
     Examples
     --------
@@ -141,6 +141,7 @@ def mean_by_star(values: Any, groups: Any) -> StarMean:
 
 
 def _check_pairs(y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[np.ndarray, ...]:
+    check_same_names("y_pred", column_names(y_pred), "y_true", column_names(y_true))
     true, pred = label_matrix(y_true), label_matrix(y_pred)
     if true.shape != pred.shape:
         raise ValueError(f"y_true has shape {true.shape}, y_pred {pred.shape}; they must agree.")

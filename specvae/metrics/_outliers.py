@@ -17,14 +17,14 @@ def outlier_score(
     metric: str = "euclidean",
     whiten: bool = True,
 ) -> np.ndarray:
-    """Mean distance to the nearest codes of other stars: high for a spectrum like no other.
+    """Distance to the k-th nearest code of another star: high for a spectrum like no other.
 
     Parameters
     ----------
     codes : array-like of shape (n_spectra, n_latents)
         Encoder means, all finite.
     k : int, default=10
-        Neighbours averaged over; a clump of up to `k` odd spectra is still found.
+        Which neighbour; a clump of up to `k` odd spectra is found, a larger one is not.
     groups : array-like of shape (n_spectra,), optional
         Id of the star. A star's own spectra are no neighbours of each other: an odd star observed
         a thousand times is still odd. By default every spectrum is a star of its own.
@@ -52,8 +52,11 @@ def outlier_score(
 
     Notes
     -----
-    Nothing is trimmed before whitening: outliers widen the scatter that distances are measured
-    in, in all spectra alike, so that the order is hardly touched.
+    The members of a clump of `k` have only `k` - 1 near them, so that the next is far; the mean
+    distance to all `k`, another common choice, would be small.
+
+    Nothing is trimmed before whitening: a row far beyond all others widens the scatter of its
+    direction, and hides odd rows in that direction. Leave it out and look again.
 
     Examples
     --------
@@ -63,9 +66,9 @@ def outlier_score(
     """
     check_choice("metric", metric, ("euclidean", "manhattan"))
     check_number("k", k, minimum=1, integer=True)
-    codes = check_codes(codes)
+    codes = check_codes(codes).astype(np.float64, copy=False)
     rows = np.arange(len(codes))
     star = rows if groups is None else check_groups(groups, len(codes))
     if whiten:
         codes = whiten_codes(codes)
-    return nearest_of_others(codes, rows, star, int(k), metric).distances.mean(axis=1)
+    return nearest_of_others(codes, rows, star, int(k), metric).distances[:, -1]

@@ -9,7 +9,7 @@ from .._random import spawn_seeds
 from .._validation import check_choice, check_codes, check_groups, check_number
 from ._labels import mean_by_star
 from ._nearest import nearest_of_others
-from ._weighted_median import weighted_median
+from ._weighted_quantile import weighted_quantile
 from ._whitening import whiten_codes
 
 # Pairs of different stars that are drawn: their mean distance is known to better than 1 %.
@@ -117,7 +117,7 @@ def repeat_consistency(
     """
     check_choice("metric", metric, ("euclidean", "manhattan"))
     check_number("n_permutations", n_permutations, minimum=0, integer=True)
-    codes = check_codes(codes)
+    codes = check_codes(codes).astype(np.float64, copy=False)
     star = check_groups(groups, len(codes))
     n_of_star = np.bincount(star)
     if len(n_of_star) < 2:
@@ -209,7 +209,7 @@ def _robust_scatter(
     star_of_pair = star[same[:, 0]]
     weight = 1.0 / np.bincount(star_of_pair)[star_of_pair]
     difference = np.abs(codes[same[:, 0]] - codes[same[:, 1]])
-    within = np.array([weighted_median(each, weight) for each in difference.T])
+    within = np.array([weighted_quantile(each, weight, 0.5) for each in difference.T])
     total = np.median(np.abs(codes[different[:, 0]] - codes[different[:, 1]]), axis=0)
     within, total = within / _MEDIAN_DIFFERENCE, total / _MEDIAN_DIFFERENCE
     return within, np.sqrt(np.maximum(total**2 - within**2, 0.0))

@@ -84,7 +84,7 @@ def running_median(
     position, quantiles, n_stars = [], [], []
     for number in np.unique(window):
         rows = window == number
-        position.append(weighted_quantile(x[rows], known.weight[rows], np.array(0.5)))
+        position.append(weighted_quantile(x[rows], known.weight[rows], 0.5))
         quantiles.append(weighted_quantile(y[rows], known.weight[rows], tails))
         n_stars.append(len(np.unique(known.star[rows])))
     low, median, high = np.array(quantiles).T

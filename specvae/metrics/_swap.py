@@ -4,18 +4,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from .._validation import check_choice, check_groups, unmask
+from .._validation import check_choice, check_groups
 from ..exceptions import SpectrumError
+from ._flux_errors import flux_matrix
 from ._labels import StarMean, mean_by_star
+from ._twins import check_twin
 
 
 @dataclass(frozen=True)
 class SwapError:
     """Error of spectra from the twin's code, beside those of doing nothing."""
 
-    score: float  # mean over pairs
+    score: float  # mean over pairs of twins
     standard_error: float  # by pair; NaN for a single one
     by_spectrum: np.ndarray  # (n_spectra,)
     constant: float  # the mean spectrum in place of every spectrum: what a code must beat
@@ -24,12 +27,13 @@ class SwapError:
     own_code_by_spectrum: np.ndarray | None  # (n_spectra,)
     excess: float | None  # score - own_code, the price of the swap; 0 for perfect disentanglement
     excess_standard_error: float | None  # by pair, smaller than that of either score
-    n_pairs: int
+    n_pairs: int  # of stars: two rows that are each other's twins are one pair
 
 
 def swap_error(
     swapped: Any,
     truth: Any,
+    twin: Any,
     *,
     reconstruction: Any = None,
     groups: Any = None,
@@ -46,11 +50,13 @@ def swap_error(
         Flux of row i decoded from the code of i's twin and the labels of i; finite.
     truth : array-like of shape (n_spectra, n_pixels)
         Flux of row i; NaN is a missing pixel, which is left out.
+    twin : array-like of int, shape (n_spectra,)
+        Row whose code was decoded for row i. Rows that are linked so make a pair: the errors of
+        its stars go together, so that a pair counts once and error bars count pairs.
     reconstruction : array-like of shape (n_spectra, n_pixels), optional
         Flux of row i decoded from its own code: the error without a swap.
     groups : array-like of shape (n_spectra,), optional
-        Id of the pair, or of the star where it has several spectra: the rows of one id count once
-        and make up the error bar. By default every row is by itself.
+        Star of each row, where stars have several spectra: all spectra of two twins are one pair.
     error : {"squared", "absolute"}, default="squared"
         What is averaged over the pixels of a spectrum.
 
@@ -62,8 +68,12 @@ def swap_error(
     Raises
     ------
     ValueError
-        If shapes differ, a decoded pixel is not finite, a true one is infinite, or a spectrum has
-        no valid pixel.
+        If shapes differ, a decoded pixel is not finite, a true one is infinite, a spectrum has
+        no valid pixel, or a row has no twin.
+
+    See Also
+    --------
+    specvae.simulation.twin_design : Simulated twins; its `partner_row` is `twin`.
 
     References
     ----------
@@ -73,27 +83,27 @@ def swap_error(
     Examples
     --------
     >>> truth = [[1.0, 0.5], [1.0, 0.7]]
-    >>> result = swap_error([[1.0, 0.6], [1.0, 0.6]], truth, reconstruction=truth)
-    >>> result.score, result.own_code, result.constant
-    (0.005, 0.0, 0.005)
+    >>> result = swap_error([[1.0, 0.6], [1.0, 0.6]], truth, [1, 0], reconstruction=truth)
+    >>> result.score, result.own_code, result.constant, result.n_pairs
+    (0.005, 0.0, 0.005, 1)
     """
     check_choice("error", error, ("squared", "absolute"))
     truth = _check_truth(truth)
-    star = np.arange(len(truth)) if groups is None else check_groups(groups, len(truth))
+    pair = _pair_of(twin, groups, len(truth))
     by_spectrum = _pixel_mean(_check_decoded("swapped", swapped, truth), truth, error)
-    constant_by_spectrum = _pixel_mean(_mean_spectrum(truth, star), truth, error)
-    swap = mean_by_star(by_spectrum, star)
+    constant_by_spectrum = _pixel_mean(_mean_spectrum(truth, pair), truth, error)
+    swap = mean_by_star(by_spectrum, pair)
     own = excess = own_by_spectrum = None
     if reconstruction is not None:
         decoded = _check_decoded("reconstruction", reconstruction, truth)
         own_by_spectrum = _pixel_mean(decoded, truth, error)
-        own = mean_by_star(own_by_spectrum, star)
-        excess = mean_by_star(by_spectrum - own_by_spectrum, star)
+        own = mean_by_star(own_by_spectrum, pair)
+        excess = mean_by_star(by_spectrum - own_by_spectrum, pair)
     return SwapError(
         score=float(swap.mean[0]),
         standard_error=float(swap.standard_error[0]),
         by_spectrum=by_spectrum,
-        constant=float(mean_by_star(constant_by_spectrum, star).mean[0]),
+        constant=float(mean_by_star(constant_by_spectrum, pair).mean[0]),
         constant_by_spectrum=constant_by_spectrum,
         own_code=_first(own, "mean"),
         own_code_by_spectrum=own_by_spectrum,
@@ -101,6 +111,24 @@ def swap_error(
         excess_standard_error=_first(excess, "standard_error"),
         n_pairs=int(swap.n_stars[0]),
     )
+
+
+def _pair_of(twin: Any, groups: Any, n_spectra: int) -> np.ndarray:
+    """Return the pair of each row, from 0 up: rows linked by `twin` or by their star."""
+    twin = check_twin(twin, n_spectra)
+    if (twin < 0).any():
+        raise ValueError(
+            f"twin of row {int(np.argmax(twin < 0))} is -1; leave out stars without a twin, whose "
+            "code was not swapped."
+        )
+    rows = np.arange(n_spectra)
+    first_of_star = rows
+    if groups is not None:
+        star = check_groups(groups, n_spectra)
+        first_of_star = np.unique(star, return_index=True)[1][star]
+    start, end = np.concatenate([rows, rows]), np.concatenate([twin, first_of_star])
+    links = coo_array((np.ones(len(start)), (start, end)), shape=(n_spectra, n_spectra))
+    return connected_components(links, directed=False)[1]
 
 
 def _first(result: StarMean | None, field: str) -> float | None:
@@ -112,32 +140,23 @@ def _pixel_mean(flux: np.ndarray, truth: np.ndarray, error: str) -> np.ndarray:
     return np.nanmean(difference**2 if error == "squared" else difference, axis=1)
 
 
-def _mean_spectrum(truth: np.ndarray, star: np.ndarray) -> np.ndarray:
-    """Mean flux of each pixel, every star once; NaN where no star has it."""
-    weight = (1.0 / np.bincount(star))[star][:, None] * ~np.isnan(truth)
+def _mean_spectrum(truth: np.ndarray, pair: np.ndarray) -> np.ndarray:
+    """Mean flux of each pixel, every pair once; NaN where no star has it."""
+    weight = (1.0 / np.bincount(pair))[pair][:, None] * ~np.isnan(truth)
     with np.errstate(invalid="ignore", divide="ignore"):
         return (weight * np.nan_to_num(truth)).sum(axis=0) / weight.sum(axis=0)
 
 
 def _check_truth(truth: Any) -> np.ndarray:
-    truth = check_array(
-        unmask(truth), dtype=np.float64, ensure_all_finite=False, input_name="truth"
-    )
-    for row in np.flatnonzero(np.isinf(truth).any(axis=1))[:1]:
-        raise SpectrumError(int(row), "of truth contains infinity; mark missing pixels as NaN.")
+    truth = flux_matrix("truth", truth, (None, None)).astype(np.float64, copy=False)
     for row in np.flatnonzero(np.isnan(truth).all(axis=1))[:1]:
         raise SpectrumError(int(row), "of truth has no valid pixel (all NaN); remove it.")
     return truth
 
 
 def _check_decoded(name: str, flux: Any, truth: np.ndarray) -> np.ndarray:
-    flux = check_array(unmask(flux), dtype=np.float64, ensure_all_finite=False, input_name=name)
-    if flux.shape != truth.shape:
-        raise ValueError(
-            f"{name} has shape {flux.shape}, truth {truth.shape}; give one decoded spectrum for "
-            "each row of truth, on its pixels."
-        )
-    bad = ~np.isfinite(flux) & ~np.isnan(truth)
+    flux = flux_matrix(name, flux, truth.shape).astype(np.float64, copy=False)
+    bad = np.isnan(flux) & ~np.isnan(truth)
     if bad.any():
         raise ValueError(
             f"{name} holds {int(bad.sum())} values that are not finite, the first in row "

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from .._validation import check_groups, check_number
+from .._validation import check_groups, check_number, unmask
 from ._flux_errors import flux_matrix
 from ._labels import mean_by_star
 
@@ -16,6 +16,9 @@ _OPAQUE = 0.1
 _CLEAN = 1e-3
 _N_DEPTHS = 8
 _FEWEST_PIXELS = 5
+# Pixels over which the continuum is taken where line widths are not known yet: more than lines,
+# which it must not follow, and fewer than a blaze.
+_MORE_THAN_LINES = 200
 # Of a model that draws less than this part of the stellar lines nothing can be said.
 _LEAST_STELLAR_SLOPE = 0.1
 
@@ -74,7 +77,8 @@ def telluric_rejection(
     smoothing_pixels : float, optional
         Standard deviation of the Gaussian with which flux and reconstruction are smoothed before
         depths are measured, in pixels; 0 smooths nothing. By default twice the width of the lines
-        of the reconstructions.
+        of the reconstructions, which differs from model to model: to compare models, give all of
+        them one number, the largest of their `smoothing_pixels`.
 
     Returns
     -------
@@ -101,7 +105,9 @@ def telluric_rejection(
 
     Telluric lines are narrower than stellar ones, so that a blurred reconstruction loses more of
     their depth; but not of their area. After smoothing depths measure areas, and a model that is
-    only blurry gets about 0. Pixels with a transmission below 0.1 are left out. Noise of the
+    only blurry gets about 0, if the smoothing is wide against the blur. This is why it goes by the
+    width of the reconstructed lines: by that of the lines of `flux`, a model blurred by three times
+    that width gets 0.2 to 0.5. Pixels with a transmission below 0.1 are left out. Noise of the
     smoothed flux must be well below `min_depth`, or it passes for stellar lines that the model does
     not draw, and the rejection comes out too small.
 
@@ -147,8 +153,9 @@ def telluric_rejection(
             "no spectrum can be judged: "
             f"{int((n_pixels >= _FEWEST_PIXELS).sum())} of {len(flux)} have {_FEWEST_PIXELS} "
             f"telluric pixels deeper than min_depth={min_depth:g} with stellar pixels as deep, and "
-            "of these no reconstruction has stellar lines; give wavelengths with both kinds of "
-            "lines, or a smaller min_depth."
+            "of these no reconstruction has stellar lines, both smoothed by "
+            f"smoothing_pixels={smoothing_pixels:.3g}; give wavelengths with both kinds of lines, "
+            "a smaller min_depth or a smaller smoothing_pixels."
         )
     over_stars = mean_by_star(rejection, star_id)
     return TelluricRejection(
@@ -165,7 +172,8 @@ def telluric_rejection(
 
 def _check_telluric(telluric: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Return a transmission or a mask, one row for each spectrum."""
-    telluric = np.asarray(telluric)
+    given = np.asarray(telluric)
+    telluric = given if given.dtype == bool else np.asarray(unmask(telluric))
     if telluric.shape not in (shape, shape[1:]):
         raise ValueError(
             f"telluric has shape {telluric.shape}; wanted is ({shape[1]},), the same for all "
@@ -188,7 +196,8 @@ def _line_width(drawn: np.ndarray) -> float:
     """Typical standard deviation of the lines of spectra, in pixels, at least half a pixel.
 
     For Gaussian lines of depth d and width s, the sums of d**2 and of its derivative squared are
-    as 2 s**2 to 1.
+    as 2 s**2 to 1. Depths are below the continuum of a neighbourhood: below one level, the slope
+    of a blaze would pass for a line as broad as the spectrum.
     """
     widths = []
     for row in drawn:
@@ -196,7 +205,9 @@ def _line_width(drawn: np.ndarray) -> float:
         if known.sum() < 3:
             continue
         filled = np.interp(np.arange(len(row)), np.flatnonzero(known), row[known])
-        depth = np.quantile(filled, 0.9) - filled
+        continuum = _continuum(filled, np.ones(len(row), dtype=bool), 0.0, _MORE_THAN_LINES)
+        level = np.divide(filled, continuum, out=np.ones(len(row)), where=continuum > 0)
+        depth = 1.0 - level
         steepness = np.mean(np.diff(depth) ** 2)
         if steepness > 0:
             widths.append(np.sqrt(0.5 * np.mean(depth**2) / steepness))
@@ -214,12 +225,13 @@ def _depths(
     clean = valid & ~telluric if is_mask else valid
     if clean.sum() < _FEWEST_PIXELS:
         return None
+    n_block = max(int(20 * sigma), 50)
     if is_mask:
-        continuum = _continuum(flux, clean, sigma)
+        continuum = _continuum(flux, clean, sigma, n_block)
         star = np.where(telluric, continuum, flux)
     else:
         star = np.divide(flux, telluric, out=np.full(flux.shape, np.nan), where=valid)
-        continuum = _continuum(star, valid, sigma)
+        continuum = _continuum(star, valid, sigma, n_block)
     lit, seen, copied = (_smooth(each, valid, sigma)[valid] for each in (star, flux, drawn))
     absorbed = _smooth(telluric, valid, sigma)[valid] if is_mask else 1.0 - seen / lit
     of_earth, of_star = np.abs(absorbed) >= _CLEAN, np.abs(absorbed) < _CLEAN
@@ -235,14 +247,14 @@ def _depths(
     )
 
 
-def _continuum(flux: np.ndarray, known: np.ndarray, sigma: float) -> np.ndarray:
-    """90 % quantile of the known pixels of each block, interpolated between their middles.
+def _continuum(flux: np.ndarray, known: np.ndarray, sigma: float, n_block: int) -> np.ndarray:
+    """90 % quantile of each block of known pixels, interpolated between their middles.
 
     Of smoothed flux: the quantile of noise would lie above the continuum.
     """
     smooth = _smooth(flux, known, max(sigma, 2.0))
     pixels = np.flatnonzero(known)
-    n_blocks = max(1, len(pixels) // max(int(20 * sigma), 50))
+    n_blocks = max(1, len(pixels) // n_block)
     middles, levels = [], []
     for block in np.array_split(pixels, n_blocks):
         middles.append(block.mean())

@@ -103,9 +103,11 @@ def twin_rank(
     (array([0.75]), array([0.333]))
     """
     check_choice("metric", metric, ("euclidean", "manhattan"))
-    codes = check_codes(codes)
+    codes = check_codes(codes).astype(np.float64, copy=False)
     n_others = len(codes) - 1
-    twin = _check_twin(twin, len(codes))
+    twin = check_twin(twin, len(codes))
+    if not (twin >= 0).any():
+        raise ValueError("twin is -1 in all rows; without any twin there is nothing to rank.")
     shares, n_nearest = _nearest_of(thresholds, n_others)
     if max_rank is not None:
         check_number("max_rank", max_rank, minimum=int(n_nearest.max()), integer=True)
@@ -151,11 +153,12 @@ def _count(
     return count if max_rank is None else np.minimum(count, max_rank)
 
 
-def _check_twin(twin: Any, n_spectra: int) -> np.ndarray:
+def check_twin(twin: Any, n_spectra: int) -> np.ndarray:
+    """Return the row of each row's twin, -1 for none."""
     twin = np.asarray(twin)
     if twin.shape != (n_spectra,) or twin.dtype.kind not in "iu":
         raise ValueError(
-            f"twin must be {n_spectra} row numbers, one for each code, got shape {twin.shape} of "
+            f"twin must be {n_spectra} row numbers, one for each row, got shape {twin.shape} of "
             f"{twin.dtype}; give -1 for a star without a twin."
         )
     twin = twin.astype(int)
@@ -167,8 +170,6 @@ def _check_twin(twin: Any, n_spectra: int) -> np.ndarray:
             f"twin of row {row} is {twin[row]}; wanted another row from 0 to {n_spectra - 1}, or "
             "-1 for none."
         )
-    if not (twin >= 0).any():
-        raise ValueError("twin is -1 in all rows; without any twin there is nothing to rank.")
     return twin
 
 

@@ -1,9 +1,11 @@
 """Quantiles where values count differently."""
 
+from typing import Any
+
 import numpy as np
 
 
-def weighted_quantile(values: np.ndarray, weight: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def weighted_quantile(values: np.ndarray, weight: np.ndarray, shares: Any) -> Any:
     """Values with `shares` of the weight below; the mean of two where a share falls between them.
 
     Equal weights give `numpy.quantile` with ``method="averaged_inverted_cdf"``, of which the half

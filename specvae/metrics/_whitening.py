@@ -5,7 +5,10 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA
 
-from .._validation import check_codes
+from .._validation import check_codes, check_same_names, column_names
+
+# Of codes from a network, relative: float32, after sums of many products.
+_ROUNDING = 16.0 * float(np.finfo(np.float32).eps)
 
 
 def whiten_codes(codes: Any, *, reference: Any = None) -> np.ndarray:
@@ -30,14 +33,17 @@ def whiten_codes(codes: Any, *, reference: Any = None) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a value is not finite, the numbers of latents differ, or the reference has fewer than
-        two different rows.
+        If a value is not finite, the numbers or names of latents differ, or the reference does
+        not vary beyond rounding.
 
     Notes
     -----
     This is scikit-learn's ``PCA(whiten=True)`` without the directions of no variance, which that
-    class blows up to rounding noise of any size. A latent that has collapsed to a small scatter
-    does vary, and whitening gives it the weight of any other: select the active latents first.
+    class blows up to rounding noise of any size. Rounding is that of a network's float32, 2e-6 of
+    the largest value of a latent, whatever the type in which codes come: a float32 latent that
+    repeats others repeats them to rounding, and stays so when the codes are converted. A latent
+    that has collapsed to a small scatter does vary, and whitening gives it the weight of any other:
+    select the active latents first.
 
     Examples
     --------
@@ -48,21 +54,25 @@ def whiten_codes(codes: Any, *, reference: Any = None) -> np.ndarray:
     >>> float(whiten_codes(codes).std(ddof=1))
     1.0
     """
-    codes = check_codes(codes)
-    reference = codes if reference is None else check_codes(reference, "reference")
+    check_same_names("reference", column_names(reference), "codes", column_names(codes))
+    codes = check_codes(codes).astype(np.float64, copy=False)
+    reference = (
+        codes if reference is None else check_codes(reference, "reference").astype(np.float64)
+    )
     if reference.shape[1] != codes.shape[1]:
         raise ValueError(
             f"codes have {codes.shape[1]} latents, reference {reference.shape[1]}; give codes of "
             "one encoder."
         )
-    lowest, highest = reference.min(axis=0), reference.max(axis=0)
-    if not (highest > lowest).any():
+    size = np.abs(reference).max(axis=0)
+    if not (reference.std(axis=0) > _ROUNDING * size).any():
         raise ValueError(
-            f"whitening needs codes that vary; all {len(reference)} rows are the same. Give more "
-            "spectra, or whiten=False."
+            f"whitening needs codes that vary; all {len(reference)} rows are the same to rounding. "
+            "Give more spectra, or whiten=False."
         )
     # "full", because the solver by covariance loses directions below 1e-8 of the widest.
     pca = PCA(whiten=True, svd_solver="full").fit(reference)
-    rounding = np.finfo(float).eps * max(reference.shape) * np.abs(reference).max()
-    varies = np.sqrt(pca.explained_variance_) > rounding
+    of_codes = _ROUNDING * np.sqrt(pca.components_**2 @ size**2)  # each direction its own
+    of_solver = np.finfo(float).eps * max(reference.shape) * size.max()
+    varies = np.sqrt(pca.explained_variance_) > np.maximum(of_codes, of_solver)
     return pca.transform(codes)[:, varies]

@@ -368,6 +368,51 @@ def test_what_gis_cannot_use_is_refused(design):
         generative_intervention(without, flux, design, "mh_dex", latent=1, slope=1.0)
 
 
+class Counting(LabelledOracle):
+    """Counts what it draws."""
+
+    n_decodes = 0
+
+    def inverse_transform(self, codes):
+        self.n_decodes += 1
+        return super().inverse_transform(codes)
+
+    def intervene(self, X, label, delta):
+        self.n_decodes += 1
+        return super().intervene(X, label, delta)
+
+
+def test_what_is_wrong_is_refused_before_the_first_decode(design):
+    labels = design.labels[NAMES]
+    flux = spectra(labels)
+    counting = Counting(labels).fit(flux)
+    for options in (
+        {"change": "value", "latent": 1, "slope": 1.0},
+        {"truth": flux[:2]},
+        {"truth": flux[:, :9]},
+        {"truth": flux + np.inf},
+        {"groups": [1, 2]},
+        {"groups": ["a"] * 14 + [None]},
+    ):
+        with pytest.raises(ValueError):
+            generative_intervention(counting, flux, design, "mh_dex", **options)
+    with pytest.raises(ValueError, match="15 spectra, 2 groups"):
+        radial_velocity_intervention(counting, flux, groups=[1, 2])
+    assert counting.n_decodes == 0
+    generative_intervention(counting, flux, design, "mh_dex")
+    assert counting.n_decodes == 2
+
+
+def test_value_without_predictions_is_refused_before_the_first_decode(design):
+    class Wordless(PCA):
+        def intervene(self, X, label, delta):
+            raise AssertionError("this decodes")
+
+    flux = spectra(design.labels[NAMES])
+    with pytest.raises(ValueError, match="says of 'mh_dex', but it has no predict"):
+        generative_intervention(Wordless(2).fit(flux), flux, design, "mh_dex", change="value")
+
+
 def test_slope_is_that_of_a_line_and_outliers_do_not_pull_it():
     rng = np.random.default_rng(0)
     velocities = rng.uniform(-40.0, 40.0, 400)

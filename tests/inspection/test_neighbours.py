@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from specvae.inspection import nearest_spectra
@@ -112,6 +113,18 @@ def test_a_constant_latent_changes_nothing():
 def test_bad_queries_are_refused(query, options, message):
     with pytest.raises(ValueError, match=message):
         nearest_spectra(CODES, query, **{"k": 1} | options)
+
+
+def test_latents_in_another_order_are_refused():
+    codes = pd.DataFrame(CODES, columns=["a", "b"])
+    named = nearest_spectra(codes, codes.iloc[3], k=1)
+    assert named.rows.tolist() == nearest_spectra(codes, codes.iloc[[3]], k=1).rows.tolist()
+    swapped = codes[["b", "a"]]
+    for query in (swapped.iloc[[3]], swapped.iloc[3]):
+        with pytest.raises(ValueError, match="query has the columns b, a, but Z a, b; give the"):
+            nearest_spectra(codes, query, k=1)
+    rows = pd.Series([3, 0], index=["HD 4", "HD 1"])  # rows, of which the index tells the names
+    assert nearest_spectra(codes, rows, k=1).rows.tolist() == [[2], [1]]
 
 
 def test_bad_codes_are_refused():

@@ -65,6 +65,28 @@ def test_autoencoders_by_name_and_number(data, estimator):
     np.testing.assert_array_equal(named.wavelength_aa, GRID.wavelength_aa)
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_traversal_keeps_the_type_of_the_code(data, kind):
+    flux, _ = data
+    flux = flux.astype(kind)
+    pca = PCA(2, random_state=0).fit(flux)
+    fan = traverse(pca, flux[0], 0, [0.0, 1.0], codes=pca.transform(flux))
+    assert fan.codes.dtype == fan.flux.dtype == fan.reference.dtype == kind
+    model = SpectralAutoencoder(2, **SMALL).fit(flux)
+    fan = traverse(model, flux[0], 0, [0.0, 1.0])
+    assert fan.codes.dtype == fan.flux.dtype == model.transform(flux).dtype
+
+
+def test_codes_in_another_order_are_refused(data):
+    flux, _ = data
+    pca = PCA(3, random_state=0).fit(flux)
+    codes = pd.DataFrame(pca.transform(flux), columns=pca.get_feature_names_out())
+    fan = traverse(pca, flux[9], 0, [codes.iloc[9, 0]], codes=codes)
+    assert fan.nearest[0] == 9
+    with pytest.raises(ValueError, match=r"codes has the columns pca1, .* code of estimator pc"):
+        traverse(pca, flux[9], 0, [0.0], codes=codes[["pca1", "pca0", "pca2"]])
+
+
 def test_label_of_a_semi_supervised_code_is_in_its_own_unit(data, semi_supervised):
     flux, _ = data
     fan = traverse(semi_supervised, flux[3], "rv_kms", [-25.0, 0.0, 60.0])

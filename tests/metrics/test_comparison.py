@@ -162,6 +162,38 @@ def test_equal_models_do_not_differ(test):
     assert row["p_value"] == pytest.approx(1.0) and row["difference"] == 0.0
 
 
+@pytest.mark.parametrize("test", ["paired", "wilcoxon", "mann-whitney"])
+def test_rounding_is_no_difference(test):
+    # 0.1 + 0.2 lies one bit above 0.3, and a label of thousands rounds an error more.
+    error = np.random.default_rng(0).random(30)
+    for one, other in (
+        (np.full(30, 0.1 + 0.2), np.full(30, 0.3)),
+        ((5000.3 + error) - 5000.3, error),
+    ):
+        assert (one != other).sum() > 20
+        row = compare_models({"a": one, "b": other}, np.arange(30), test=test).loc[0]
+        assert row["p_value"] == pytest.approx(1.0) and row["difference"] == 0.0
+        assert row["standard_error"] == 0.0 and not abs(row["effect_size"]) > 0
+
+
+def test_small_differences_count():
+    errors = {"a": np.arange(1.0, 9.0), "b": np.arange(1.0, 9.0) * (1 + 1e-7)}
+    assert compare_models(errors, np.arange(8)).loc[0, "p_value"] == 2 / 2**8
+
+
+def test_means_of_a_star_may_differ_by_rounding():
+    errors = {"a": np.tile([0.1, 0.2], 9), "b": np.tile([0.3, 0.0], 9)}
+    row = compare_models(errors, np.arange(18) // 2, test="wilcoxon").loc[0]
+    assert row["p_value"] == 1.0 and row["difference"] == 0.0
+
+
+def test_a_constant_difference_has_no_scatter():
+    error = np.array([1.1, 2.1, 3.1, 4.3, 0.7])
+    row = compare_models({"a": error + 0.1, "b": error}, np.arange(5)).loc[0]
+    assert np.isnan(row["effect_size"]) and row["standard_error"] == 0.0
+    assert row["difference"] == pytest.approx(0.1) and row["p_value"] == 2 / 2**5
+
+
 def test_same_seed_same_p_value():
     errors, star = errors_of(30, 0.1)
     before = np.random.get_state()[1].copy()

@@ -70,9 +70,11 @@ def test_unknown_velocity_leaves_the_star_out():
         [1, 1, 1, 2, 2, -1, -1, -1],
         [1.0, 1.0, 1.0, 2.0, 2.0, NAN, NAN, NAN],
         ["a", "a", "a", "b", "b", None, pd.NA, NAN],
+        ["a", "a", "a", "b", "b", NAN, NAN, ""],
+        ["a", "a", "a", "b", "b", -1, -1, -1],
         np.ma.array([1, 1, 1, 2, 2, 9, 9, 9], mask=[0, 0, 0, 0, 0, 1, 1, 1]),
     ],
-    ids=["-1", "NaN", "None", "masked"],
+    ids=["-1", "NaN", "None", "NaN beside names", "-1 beside names", "masked"],
 )
 def test_field_stars_are_marked_in_several_ways(groups):
     assert doppelganger_rate(CODES, groups, **FREE).rate == pytest.approx(1 / 3)

@@ -121,6 +121,22 @@ def test_spectrum_without_pixels_is_left_out():
         rvis(GRID, unmoved, decoded(0.5), VELOCITIES_KMS, window_aa=WINDOW_AA)
 
 
+def test_masked_pixels_are_missing():
+    unmoved = spectra(0.0)
+    unmoved[:, 4000:4300] = np.nan
+    masked = np.ma.masked_invalid(unmoved)
+    masked.data[masked.mask] = 1e6
+    expected = rvis(GRID, unmoved, decoded(0.5), VELOCITIES_KMS, window_aa=WINDOW_AA)
+    result = rvis(GRID, masked, decoded(0.5), VELOCITIES_KMS, window_aa=WINDOW_AA)
+    assert result.score == expected.score
+
+    rows = np.ma.array(ROWS.copy(), mask=np.broadcast_to(np.arange(50) < 25, ROWS.shape))
+    rows.data[rows.mask] = 1e6
+    result = gis(rows, ROWS[[0]], core_rows=[0], variant_rows=[1], truth=rows)
+    assert result.score == pytest.approx(0.2 * LINE[25:].mean())
+    assert result.reconstruction_against_truth == 0.0
+
+
 def test_blank_model_has_a_small_score_and_no_ratio():
     blank = np.ones((2, GRID.n_pixels))
     result = rvis(GRID, blank, [blank], [20.0])

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from specvae.metrics import bootstrap_by_star, label_errors
-from specvae.metrics._weighted_median import weighted_median
+from specvae.metrics._weighted_quantile import weighted_quantile
 
 NAN = np.nan
 TRUE = pd.DataFrame({"teff_k": [5000.0, 5200.0, 6000.0, 4000.0], "logg_dex": [4.0, NAN, 4.5, 3.0]})
@@ -159,9 +159,27 @@ def test_weighted_median():
     for size in (1, 2, 7, 10):
         values = rng.normal(size=size)
         for equal in (1.0, 1.0 / 3.0):
-            assert weighted_median(values, np.full(size, equal)) == np.median(values)
+            assert weighted_quantile(values, np.full(size, equal), 0.5) == np.median(values)
         counts = rng.integers(1, 5, size=size)
-        assert weighted_median(values, counts / 3.0) == np.median(np.repeat(values, counts))
+        median = np.median(np.repeat(values, counts))
+        assert weighted_quantile(values, counts / 3.0, 0.5) == median
+
+
+def test_columns_in_another_order_are_refused():
+    swapped = TRUE[["logg_dex", "teff_k"]]
+    for arguments, options, name in (
+        ((TRUE, swapped.fillna(1.0)), {}, "y_pred"),
+        ((TRUE, PREDICTED), {"reference": swapped}, "reference"),
+        ((TRUE, pd.DataFrame(PREDICTED, columns=["teff_k", "mh_dex"])), {}, "y_pred"),
+    ):
+        with pytest.raises(
+            ValueError, match=f"{name} has the columns .* y_true teff_k, logg_dex; give the same"
+        ):
+            label_errors(*arguments, n_resamples=0, **options)
+    # Numbered columns are no names.
+    numbered = label_errors(TRUE, pd.DataFrame(PREDICTED), n_resamples=0)
+    named = label_errors(TRUE, pd.DataFrame(PREDICTED, columns=TRUE.columns), n_resamples=0)
+    pd.testing.assert_frame_equal(numbered.values, named.values)
 
 
 def test_bootstrap_of_a_mean_has_the_error_of_a_mean():

@@ -81,6 +81,21 @@ def test_repeating_a_spectrum_does_not_shrink_the_error_bar():
     np.testing.assert_allclose(often.standard_error, once.standard_error)
 
 
+def test_names_in_another_order_are_refused():
+    true = pd.DataFrame(TRUE, columns=["teff_k", "logg_dex"])
+    predicted = pd.DataFrame(PREDICTED, columns=["teff_k", "logg_dex"])
+    for score in (nan_mean_absolute_error, nan_r2_score):
+        assert score(true, predicted) == score(TRUE, PREDICTED)
+        with pytest.raises(ValueError, match="y_pred has the columns logg_dex, teff_k, but y_tru"):
+            score(true, predicted[["logg_dex", "teff_k"]])
+
+
+@pytest.mark.parametrize("missing", [NAN, None, pd.NA])
+def test_missing_star_in_a_list_of_names_is_no_star(missing):
+    with pytest.raises(ValueError, match="groups has no star for 2 spectra, the first in row 2"):
+        mean_by_star([1.0, 2.0, 3.0, 4.0], ["a", "b", missing, missing])
+
+
 def test_mean_by_star_of_nothing_is_nan():
     result = mean_by_star([[NAN, 1.0]], ["a"])
     np.testing.assert_array_equal(result.mean, [NAN, 1.0])

@@ -101,6 +101,37 @@ def test_missing_pixels_are_left_out(simulated):
     np.testing.assert_array_equal(holed, before)
 
 
+def test_masked_pixels_are_missing(simulated):
+    _, flux, star, transmission = simulated
+    holed = flux.copy()
+    holed[:, 500:600] = np.nan
+    masked = np.ma.masked_invalid(holed)
+    masked.data[masked.mask] = 1e6
+    expected = telluric_rejection(holed, star, transmission)
+    result = telluric_rejection(masked, star, transmission)
+    np.testing.assert_array_equal(result.by_spectrum, expected.by_spectrum)
+    opaque = np.where(np.arange(GRID.n_pixels) < 50, np.nan, transmission)
+    passed = np.ma.masked_invalid(opaque)
+    passed.data[passed.mask] = 1.0
+    expected, result = (telluric_rejection(flux, star, each) for each in (opaque, passed))
+    np.testing.assert_array_equal(result.n_pixels, expected.n_pixels)
+
+
+def test_slope_of_the_flux_changes_little(simulated):
+    _, flux, star, transmission = simulated
+    flat = telluric_rejection(flux, flux, transmission).smoothing_pixels
+    for tilt in (0.3, 1.0):
+        slope = 1.0 + tilt * (np.linspace(0.0, 1.0, GRID.n_pixels) - 0.5)
+        copy, half, clean = (
+            telluric_rejection(slope * flux, slope * drawn, transmission)
+            for drawn in (flux, 0.5 * (flux + star), star)
+        )
+        assert copy.smoothing_pixels == pytest.approx(flat, rel=0.15)
+        np.testing.assert_allclose(copy.by_spectrum, 0.0, atol=1e-6)
+        np.testing.assert_allclose(half.by_spectrum, 0.5, atol=0.01)
+        np.testing.assert_allclose(clean.by_spectrum, 1.0, atol=5e-3)
+
+
 def line(at, depth, sigma=4.0):
     return depth * np.exp(-0.5 * ((np.arange(1000) - at) / sigma) ** 2)
 
@@ -139,7 +170,7 @@ def test_spectrum_that_cannot_be_judged_is_nan():
     result = telluric_rejection(flux, drawn, EARTH)
     np.testing.assert_array_equal(np.isnan(result.by_spectrum), [False, True, True])
     assert result.n_stars == 1
-    with pytest.raises(ValueError, match="no spectrum can be judged"):
+    with pytest.raises(ValueError, match=r"no spectrum can be judged.* smoothing_pixels=\d"):
         telluric_rejection(flux[1:], drawn[1:], EARTH)
 
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.spatial.distance import cdist
 
@@ -148,60 +149,119 @@ def test_whitening_leaves_out_what_does_not_vary():
         whiten_codes(codes, reference=codes[:, :2])
 
 
-TRUTH = np.array([[1.0, 0.5, NAN], [1.0, 0.7, 0.4], [1.0, 0.9, 0.8]])
-SWAPPED = np.array([[1.0, 0.7, 9.0], [1.0, 0.5, 0.4], [1.0, 0.6, 0.5]])
+@pytest.mark.parametrize("converted", [np.float32, np.float64])
+def test_whitening_leaves_out_the_rounding_of_a_network(converted):
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(2000, 2)).astype(np.float32)
+    repeated = codes.sum(axis=1, dtype=np.float32)
+    dead = np.float32(0.3) + np.spacing(np.float32(0.3)) * rng.integers(-2, 3, 2000)
+    more = np.column_stack([codes, repeated, dead]).astype(np.float32).astype(converted)
+    assert whiten_codes(more).shape == (2000, 2)
+    assert whiten_codes(codes * np.float32(1e-6)).shape == (2000, 2)  # small, and no rounding
+    with pytest.raises(ValueError, match="all 2000 rows are the same to rounding"):
+        whiten_codes(more[:, 3:])
+
+
+def test_whitening_goes_by_names():
+    codes = pd.DataFrame(np.random.default_rng(0).normal(size=(9, 2)), columns=["a", "b"])
+    with pytest.raises(ValueError, match="reference has the columns b, a, but codes a, b"):
+        whiten_codes(codes, reference=codes[["b", "a"]])
+
+
+def test_ranks_of_float32_codes_count_ties():
+    codes, twin = pairs(60, 3, noise=0.1)
+    codes = codes.astype(np.float32)
+    expected = twin_rank(codes.astype(np.float64), twin).ranks
+    np.testing.assert_array_equal(twin_rank(codes, twin).ranks, expected)
+
+
+# Two pairs of twins in neighbouring rows.
+TWIN = np.array([1, 0, 3, 2])
+TRUTH = np.array([[1.0, 0.5, NAN], [1.0, 0.7, 0.4], [1.0, 0.9, 0.8], [1.0, 0.9, 0.8]])
+SWAPPED = np.array([[1.0, 0.7, 9.0], [1.0, 0.5, 0.4], [1.0, 0.6, 0.5], [1.0, 0.9, 0.8]])
 
 
 def test_swap_error_by_hand():
-    result = swap_error(SWAPPED, TRUTH, reconstruction=np.nan_to_num(TRUTH))
+    result = swap_error(SWAPPED, TRUTH, TWIN, reconstruction=np.nan_to_num(TRUTH))
     # missing pixels count neither as errors nor as pixels
-    np.testing.assert_allclose(result.by_spectrum, [0.04 / 2, 0.04 / 3, (0.09 + 0.09) / 3])
-    assert result.score == pytest.approx((0.02 + 0.04 / 3 + 0.06) / 3)
+    np.testing.assert_allclose(result.by_spectrum, [0.04 / 2, 0.04 / 3, 0.18 / 3, 0.0], atol=1e-15)
+    of_pair = np.array([(0.02 + 0.04 / 3) / 2, 0.03])
+    assert result.score == pytest.approx(of_pair.mean())
+    assert result.standard_error == pytest.approx(of_pair.std(ddof=1) / np.sqrt(2))
+    assert result.n_pairs == 2
     assert result.own_code == 0.0
     assert result.excess == pytest.approx(result.score)
     assert result.excess_standard_error == pytest.approx(result.standard_error)
-    # means 1, 0.7 and, of two stars, 0.6
-    np.testing.assert_allclose(result.constant_by_spectrum, [0.04 / 2, 0.04 / 3, (0.04 + 0.04) / 3])
-    assert result.n_pairs == 3
 
 
-def test_swap_error_counts_pairs():
-    result = swap_error(SWAPPED, TRUTH, groups=["a", "a", "b"], error="absolute")
-    of_spectrum = np.array([0.1, 0.2 / 3, 0.2])
-    of_pair = np.array([of_spectrum[:2].mean(), of_spectrum[2]])
-    assert result.score == pytest.approx(of_pair.mean())
-    assert result.standard_error == pytest.approx(of_pair.std(ddof=1) / np.sqrt(2))
-    # the mean spectrum too counts a pair once: (0.5 + 0.7 + 2 * 0.9) / 4 in the second pixel
-    assert result.constant_by_spectrum[2] == pytest.approx(
-        (np.abs(0.9 - 0.75) + np.abs(0.8 - (0.5 * 0.4 + 0.8) / 1.5)) / 3
-    )
+def test_constant_in_place_of_a_swap_by_hand():
+    result = swap_error(SWAPPED, TRUTH, TWIN, error="absolute")
+    # mean spectrum: 0.75, and (0.4 / 2 + 0.8) / 1.5 where a row of the first pair is missing
+    third = np.abs([0.4 - 2 / 3, 0.8 - 2 / 3, 0.8 - 2 / 3])
+    expected = [0.25 / 2, *((np.array([0.05, 0.15, 0.15]) + third) / 3)]
+    np.testing.assert_allclose(result.constant_by_spectrum, expected)
     assert result.own_code is None and result.excess is None
+
+
+def test_swap_error_bars_count_pairs_not_rows():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(100, 5))
+    wrong = truth + np.repeat(rng.normal(size=(50, 1)), 2, axis=0)  # twins err alike
+    twin = np.arange(100) ^ 1
+    result = swap_error(wrong, truth, twin)
+    error = result.by_spectrum[::2]
+    assert result.n_pairs == 50
+    assert result.standard_error == pytest.approx(error.std(ddof=1) / np.sqrt(50))
+    shuffled = rng.permutation(100)
+    place = np.argsort(shuffled)
+    again = swap_error(wrong[shuffled], truth[shuffled], place[twin[shuffled]])
+    assert again.n_pairs == 50
+    assert again.standard_error == pytest.approx(result.standard_error)
+
+
+def test_spectra_of_two_stars_are_one_pair():
+    # star a in rows 0 and 1, its twin b in 2 and 3; row 4 borrows from a as well
+    truth = np.random.default_rng(0).random((6, 4))
+    twin = [2, 3, 0, 1, 5, 4]
+    assert swap_error(truth, truth, twin).n_pairs == 3
+    assert swap_error(truth, truth, twin, groups=list("aabbcd")).n_pairs == 2
+    assert swap_error(truth, truth, [2, 3, 0, 1, 0, 4], groups=list("aabbcd")).n_pairs == 1
 
 
 def test_a_perfect_swap_costs_nothing_and_a_constant_one_is_the_baseline():
     truth = np.random.default_rng(0).random((20, 50))
-    assert swap_error(truth, truth, reconstruction=truth).excess == 0.0
+    twin = np.arange(20) ^ 1
+    assert swap_error(truth, truth, twin, reconstruction=truth).excess == 0.0
     constant = np.broadcast_to(truth.mean(axis=0), truth.shape)
-    result = swap_error(constant, truth)
+    result = swap_error(constant, truth, twin)
     assert result.score == pytest.approx(result.constant)
     assert result.score == pytest.approx(truth.var(axis=0).mean())
 
 
 def test_a_single_pair_has_no_error_bar():
-    result = swap_error(SWAPPED, TRUTH, groups=["a", "a", "a"])
+    result = swap_error(SWAPPED[:2], TRUTH[:2], TWIN[:2])
     assert np.isnan(result.standard_error) and result.n_pairs == 1
 
 
+def test_masked_pixels_are_missing():
+    filled = np.ma.array(np.where(np.isnan(TRUTH), 1e6, TRUTH), mask=np.isnan(TRUTH))
+    assert swap_error(SWAPPED, filled, TWIN).score == swap_error(SWAPPED, TRUTH, TWIN).score
+
+
 def test_bad_swaps_are_refused():
-    with pytest.raises(ValueError, match=r"swapped has shape \(2, 3\), truth \(3, 3\)"):
-        swap_error(SWAPPED[:2], TRUTH)
+    with pytest.raises(ValueError, match=r"swapped has shape \(2, 3\); wanted .* \(4, 3\)"):
+        swap_error(SWAPPED[:2], TRUTH, TWIN)
     with pytest.raises(ValueError, match=r"reconstruction holds 1 values .* row 1"):
-        swap_error(SWAPPED, TRUTH, reconstruction=np.where(TRUTH == 0.7, NAN, TRUTH))
+        swap_error(SWAPPED, TRUTH, TWIN, reconstruction=np.where(TRUTH == 0.7, NAN, TRUTH))
     with pytest.raises(ValueError, match="spectrum 1 of truth has no valid pixel"):
-        swap_error([[1.0], [1.0]], [[1.0], [NAN]])
-    with pytest.raises(ValueError, match="spectrum 0 of truth contains infinity"):
-        swap_error([[1.0]], [[np.inf]])
+        swap_error([[1.0], [1.0]], [[1.0], [NAN]], [1, 0])
+    with pytest.raises(ValueError, match="truth contains infinity, first in row 0 at pixel 0"):
+        swap_error([[1.0]], [[np.inf]], [0])
     with pytest.raises(ValueError, match="groups is empty"):
-        swap_error(SWAPPED, TRUTH, groups=[])
+        swap_error(SWAPPED, TRUTH, TWIN, groups=[])
     with pytest.raises(ValueError, match="error must be one of"):
-        swap_error(SWAPPED, TRUTH, error="l1")
+        swap_error(SWAPPED, TRUTH, TWIN, error="l1")
+    with pytest.raises(ValueError, match="twin of row 2 is -1; leave out stars without a twin"):
+        swap_error(SWAPPED, TRUTH, [1, 0, -1, -1])
+    with pytest.raises(ValueError, match="twin must be 4 row numbers, one for each row"):
+        swap_error(SWAPPED, TRUTH, TWIN[:2])
