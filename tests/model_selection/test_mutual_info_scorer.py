@@ -382,7 +382,11 @@ def test_stars_reach_a_search_only_by_metadata_routing(routing):
     spectra = rng.normal(size=(60, 6))[star] + 0.05 * rng.normal(size=(600, 6))
     label = rng.normal(size=60)[star]
     search = GridSearchCV(
-        PCA(), {"n_components": [2, 4]}, scoring=quick(), cv=StarGroupKFold(2), error_score="raise"
+        PCA(),
+        {"n_components": [2, 4]},
+        scoring=quick(),
+        cv=StarGroupKFold(2, random_state=0),
+        error_score="raise",
     )
     with config_context(enable_metadata_routing=routing):
         search.fit(spectra, label, groups=star)
@@ -401,7 +405,7 @@ def test_stars_reach_network_and_scorer_by_metadata_routing():
             vae.set_fit_request(groups=True),
             {"latent_dim": [1, 2]},
             scoring=quick(n_permutations=2),
-            cv=StarGroupKFold(2),
+            cv=StarGroupKFold(2, random_state=0),
             error_score="raise",
         ).fit(SPECTRA, TARGET, groups=np.repeat(np.arange(100), 3))
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()

@@ -77,7 +77,9 @@ def test_in_cross_validation():
     spectrum = np.random.default_rng(0).permutation(51)[GROUPS][:, None].astype(float)
     neighbour = KNeighborsRegressor(1)
     leaking = cross_val_score(neighbour, spectrum, label, cv=KFold(3, shuffle=True, random_state=0))
-    by_star = cross_val_score(neighbour, spectrum, label, cv=StarGroupKFold(3, random_state=0), groups=GROUPS)
+    by_star = cross_val_score(
+        neighbour, spectrum, label, cv=StarGroupKFold(3, random_state=0), groups=GROUPS
+    )
     assert leaking.min() > 0.5 > 0.2 > by_star.max()
     assert len(list(StarGroupKFold(3).split(SpectraArray(X), groups=GROUPS))) == 3
 
