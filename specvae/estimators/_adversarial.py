@@ -4,10 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import TransformerMixin
 from sklearn.utils.validation import (
-    _check_feature_names_in,
-    _check_sample_weight,
     _get_feature_names,
     _num_samples,
     check_array,
@@ -21,11 +18,12 @@ from ..networks._adversarial import ConditionalAutoencoder, ConditionBins, Fader
 from ._adversarial_objective import AdversarialObjective
 from ._base import AbstractSpectralEstimator
 from ._build import DECODERS, ENCODERS, build_parts, flux_scaler, label_scaler, part_class
+from ._code import CodeMixin, score_of_error
 from ._data import row_blocks
 from ._vae import RECONSTRUCTIONS
 
 
-class AdversarialAutoencoder(TransformerMixin, AbstractSpectralEstimator):
+class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
     """Compress spectra to a code that says nothing about conditions which are known beside it.
 
     Encoder and decoder are both told the conditions, such as Teff and log g; an adversary tries to
@@ -363,30 +361,7 @@ class AdversarialAutoencoder(TransformerMixin, AbstractSpectralEstimator):
                 network(flux, known).reconstruction, network.target(flux)
             ),
         )
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, error, ensure_non_negative=True)
-        return -float(np.average(error, weights=sample_weight))
-
-    def get_feature_names_out(self, input_features=None):
-        """Names of the columns of the code: latent0, latent1, ...
-
-        Parameters
-        ----------
-        input_features : array-like of str, optional
-            Only checked, as scikit-learn does.
-
-        Returns
-        -------
-        names : ndarray of str, shape (latent_dim,)
-        """
-        check_is_fitted(self)
-        _check_feature_names_in(self, input_features, generate_names=False)
-        return np.array([f"latent{i}" for i in range(self.net_.module_.n_latents)], dtype=object)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+        return score_of_error(error, sample_weight)
 
     def _with_conditions(self, X, conditions, function):
         """As `_apply`, for a function of (network, flux, conditions)."""

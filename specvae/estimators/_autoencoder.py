@@ -1,21 +1,14 @@
 """The deterministic autoencoder."""
 
-import numpy as np
-from sklearn.base import TransformerMixin
-from sklearn.utils.validation import (
-    _check_feature_names_in,
-    _check_sample_weight,
-    check_is_fitted,
-)
-
 from .._validation import check_number
 from ._base import AbstractSpectralEstimator
 from ._build import build_autoencoder
+from ._code import CodeMixin, score_of_error
 from ._objective import reconstruction_objective
 from ._reconstruction import ReconstructionMixin
 
 
-class SpectralAutoencoder(TransformerMixin, ReconstructionMixin, AbstractSpectralEstimator):
+class SpectralAutoencoder(CodeMixin, ReconstructionMixin, AbstractSpectralEstimator):
     """Compress spectra to a short code and back, without labels.
 
     A deterministic autoencoder: the encoder maps a spectrum to `latent_dim` numbers, the decoder
@@ -266,30 +259,7 @@ class SpectralAutoencoder(TransformerMixin, ReconstructionMixin, AbstractSpectra
             In flux units; larger is better, 0 is perfect.
         """
         error = self.reconstruction_error(X)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, error, ensure_non_negative=True)
-        return -float(np.average(error, weights=sample_weight))
-
-    def get_feature_names_out(self, input_features=None):
-        """Names of the columns of the code: latent0, latent1, ...
-
-        Parameters
-        ----------
-        input_features : array-like of str, optional
-            Only checked, as scikit-learn does.
-
-        Returns
-        -------
-        names : ndarray of str, shape (latent_dim,)
-        """
-        check_is_fitted(self)
-        _check_feature_names_in(self, input_features, generate_names=False)
-        return np.array([f"latent{i}" for i in range(self.net_.module_.n_latents)], dtype=object)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+        return score_of_error(error, sample_weight)
 
     @property
     def _is_continued(self):

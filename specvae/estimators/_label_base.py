@@ -3,8 +3,12 @@
 from typing import Any
 
 import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_groups, check_labels
+from ..metrics import nan_r2_score
+from ._base import Trained, apply_to_rows
 
 
 def check_label_matrix(y: Any, n_spectra: int, estimator: Any) -> tuple[np.ndarray, Any, bool]:
@@ -47,6 +51,75 @@ def record_labels(estimator: Any, names: Any, n_labels: int, one_dimensional: bo
 def label_dtype(y: Any) -> str:
     """Precision of predictions: float64 where `y` has it, else the float32 of the network."""
     return "float64" if np.asarray(y).dtype in (np.float64, object) else "float32"
+
+
+class CalibratedLabelsMixin(RegressorMixin):
+    """Adds to an `AbstractSpectralEstimator` labels with standard deviations that hold.
+
+    A subclass says what its network gives: `_labels_and_std` of (network, flux), in the units of
+    the labels.
+    """
+
+    _apply: Any
+    _labels_and_std: Any
+    std_factor_: np.ndarray
+    _label_dtype: str
+    _one_dimensional: bool
+
+    def predict(self, X: Any, *, return_std: bool = False) -> Any:
+        """Predict the labels of each spectrum.
+
+        Parameters
+        ----------
+        X : array-like or SpectraArray of shape (n_spectra, n_pixels)
+        return_std : bool, default=False
+            Whether to give the calibrated standard deviation as well.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_spectra,) or (n_spectra, n_labels)
+            In physical units, as `y` was in `fit`; float64 where that was, else float32.
+        std : ndarray of the same shape
+            Only with `return_std`: 68 % of the stars lie within.
+        """
+        mean, std = self._apply(X, self._labels_and_std)
+        dtype = self._label_dtype
+        mean, std = mean.astype(dtype), (std * self.std_factor_).astype(dtype)
+        if self._one_dimensional:
+            mean, std = mean[:, 0], std[:, 0]
+        return (mean, std) if return_std else mean
+
+    def score(self, X: Any, y: Any, *, sample_weight: Any = None) -> float:
+        """Mean over the labels of the coefficient of determination, on the spectra that have each.
+
+        Parameters
+        ----------
+        X : array-like or SpectraArray of shape (n_spectra, n_pixels)
+        y : array-like of shape (n_spectra,) or (n_spectra, n_labels)
+            Labels; NaN where unknown.
+        sample_weight : array-like of shape (n_spectra,), optional
+
+        Returns
+        -------
+        score : float
+            1 is perfect, 0 is as good as the mean.
+        """
+        check_is_fitted(self)
+        return nan_r2_score(y, self.predict(X), sample_weight=sample_weight)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _calibrated(self, trained: Trained, labels: np.ndarray, groups: Any) -> np.ndarray:
+        """Factors of the standard deviations, from the spectra that watched and have a label."""
+        known = trained.valid[~np.isnan(labels[trained.valid]).all(axis=1)]
+        if not len(known):
+            return np.ones(labels.shape[1])
+        mean, std = apply_to_rows(self._labels_and_std, trained.net.module_, trained.X, known)
+        of_known = None if groups is None else np.asarray(groups)[known]
+        return calibrate(mean - labels[known], std, of_known)
 
 
 def calibrate(

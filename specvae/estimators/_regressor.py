@@ -1,16 +1,14 @@
 """The supervised encoder: spectra to labels."""
 
 import numpy as np
-from sklearn.base import RegressorMixin
-from sklearn.utils.validation import _check_sample_weight, _num_samples, check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, _num_samples
 
 from .._validation import check_number
-from ..metrics import nan_r2_score
 from ..networks import LabelPredictor
-from ._base import AbstractSpectralEstimator, apply_to_rows
+from ._base import AbstractSpectralEstimator
 from ._build import ENCODERS, build_parts, flux_scaler, label_scaler, part_class
 from ._label_base import (
-    calibrate,
+    CalibratedLabelsMixin,
     check_known_in_training,
     check_label_matrix,
     label_dtype,
@@ -19,7 +17,7 @@ from ._label_base import (
 from ._latent_objective import LabelObjective
 
 
-class SpectralRegressor(RegressorMixin, AbstractSpectralEstimator):
+class SpectralRegressor(CalibratedLabelsMixin, AbstractSpectralEstimator):
     """Predict labels of spectra by the encoder alone, with an uncertainty for each.
 
     Parameters
@@ -183,61 +181,11 @@ class SpectralRegressor(RegressorMixin, AbstractSpectralEstimator):
             labelled=labelled,
             labels=labels,
         )
-        factor = np.ones(labels.shape[1])
-        if len(trained.valid):
-            mean, std = apply_to_rows(_mean_and_std, trained.net.module_, trained.X, trained.valid)
-            of_valid = None if groups is None else np.asarray(groups)[trained.valid]
-            factor = calibrate(mean - labels[trained.valid], std, of_valid)
+        factor = self._calibrated(trained, labels, groups)
         record_labels(self, names, labels.shape[1], one_dimensional)
         self.std_factor_, self._label_dtype = factor, label_dtype(y)
         self._take_over(trained, X)
         return self
-
-    def predict(self, X, *, return_std=False):
-        """Predict the labels of each spectrum.
-
-        Parameters
-        ----------
-        X : array-like or SpectraArray of shape (n_spectra, n_pixels)
-        return_std : bool, default=False
-            Whether to give the calibrated standard deviation as well.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_spectra,) or (n_spectra, n_labels)
-            In physical units, as `y` was in `fit`; float64 where that was, else float32.
-        std : ndarray of the same shape
-            Only with `return_std`: 68 % of the stars lie within.
-        """
-        mean, std = self._apply(X, _mean_and_std)
-        dtype = self._label_dtype
-        mean, std = mean.astype(dtype), (std * self.std_factor_).astype(dtype)
-        if self._one_dimensional:
-            mean, std = mean[:, 0], std[:, 0]
-        return (mean, std) if return_std else mean
-
-    def score(self, X, y, *, sample_weight=None):
-        """Mean over the labels of the coefficient of determination, on the spectra that have each.
-
-        Parameters
-        ----------
-        X : array-like or SpectraArray of shape (n_spectra, n_pixels)
-        y : array-like of shape (n_spectra,) or (n_spectra, n_labels)
-            Labels; NaN where unknown.
-        sample_weight : array-like of shape (n_spectra,), optional
-
-        Returns
-        -------
-        score : float
-            1 is perfect, 0 is as good as the mean.
-        """
-        check_is_fitted(self)
-        return nan_r2_score(y, self.predict(X), sample_weight=sample_weight)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
 
     def _network_parameters(self):
         return {"encoder": self.encoder}
@@ -251,15 +199,15 @@ class SpectralRegressor(RegressorMixin, AbstractSpectralEstimator):
         scaler = flux_scaler(data.X, rows, data.weight)
         return LabelPredictor(encoder, scaler, label_scaler(data.labels, rows))
 
+    @staticmethod
+    def _labels_and_std(network, flux):
+        output = network(flux)
+        std = (0.5 * output.log_variance).exp() * network.label_scaler.scale
+        return network.label_scaler.inverse(output.mean), std
+
     def _objective(self):
         return LabelObjective(self.random_missing)
 
     def _check_parameters(self):
         super()._check_parameters()
         check_number("random_missing", self.random_missing, minimum=0, maximum=0.9)
-
-
-def _mean_and_std(network, flux):
-    output = network(flux)
-    std = (0.5 * output.log_variance).exp() * network.label_scaler.scale
-    return network.label_scaler.inverse(output.mean), std

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import RegressorMixin, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import (
     _check_feature_names_in,
@@ -16,9 +16,8 @@ from sklearn.utils.validation import (
 
 from .._random import make_generator, spawn_seeds
 from .._validation import check_choice, check_number, check_same_grid
-from ..metrics import nan_r2_score
 from ..networks import DopplerShift, LatentModel
-from ._base import AbstractSpectralEstimator, apply_to_rows
+from ._base import AbstractSpectralEstimator
 from ._build import (
     DECODERS,
     ENCODERS,
@@ -30,7 +29,7 @@ from ._build import (
 )
 from ._flux_error import check_flux_error
 from ._label_base import (
-    calibrate,
+    CalibratedLabelsMixin,
     check_known_in_training,
     check_label_matrix,
     label_dtype,
@@ -45,7 +44,7 @@ _FASTEST_STAR_KMS = 3000.0  # no star moves a hundredth as fast as light
 
 
 class SemiSupervisedVAE(
-    TransformerMixin, RegressorMixin, ReconstructionMixin, AbstractSpectralEstimator
+    TransformerMixin, CalibratedLabelsMixin, ReconstructionMixin, AbstractSpectralEstimator
 ):
     """Predict labels, learn from spectra without them, and generate spectra from labels.
 
@@ -309,39 +308,11 @@ class SemiSupervisedVAE(
             velocity_column=velocity_column,
             flux_error=check_flux_error(flux_error, X),
         )
-        factor = np.ones(labels.shape[1])
-        known = trained.valid[labelled[trained.valid]]
-        if len(known):
-            mean, std = apply_to_rows(_mean_and_std, trained.net.module_, trained.X, known)
-            of_known = None if groups is None else np.asarray(groups)[known]
-            factor = calibrate(mean - labels[known], std, of_known)
+        factor = self._calibrated(trained, labels, groups)
         record_labels(self, names, labels.shape[1], one_dimensional)
         self.std_factor_, self._label_dtype = factor, label_dtype(y)
         self._take_over(trained, X)
         return self
-
-    def predict(self, X, *, return_std=False):
-        """Predict the labels of each spectrum.
-
-        Parameters
-        ----------
-        X : array-like or SpectraArray of shape (n_spectra, n_pixels)
-        return_std : bool, default=False
-            Whether to give the calibrated standard deviation as well.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_spectra,) or (n_spectra, n_labels)
-            In physical units, as `y` was in `fit`.
-        std : ndarray of the same shape
-            Only with `return_std`: 68 % of the stars lie within.
-        """
-        mean, std = self._apply(X, _mean_and_std)
-        mean = mean.astype(self._label_dtype)
-        std = (std * self.std_factor_).astype(self._label_dtype)
-        if self._one_dimensional:
-            mean, std = mean[:, 0], std[:, 0]
-        return (mean, std) if return_std else mean
 
     def transform(self, X):
         """Encode spectra: labels in units of their scatter, then free latents; the posterior mean.
@@ -458,24 +429,6 @@ class SemiSupervisedVAE(
         codes[:, column] += np.asarray(delta, dtype=np.float32) / scale
         return self.inverse_transform(codes)
 
-    def score(self, X, y, *, sample_weight=None):
-        """Mean over the labels of the coefficient of determination, on the spectra that have each.
-
-        Parameters
-        ----------
-        X : array-like or SpectraArray of shape (n_spectra, n_pixels)
-        y : array-like of shape (n_spectra,) or (n_spectra, n_labels)
-            Labels; NaN where unknown.
-        sample_weight : array-like of shape (n_spectra,), optional
-
-        Returns
-        -------
-        score : float
-            1 is perfect, 0 is as good as the mean.
-        """
-        check_is_fitted(self)
-        return nan_r2_score(y, self.predict(X), sample_weight=sample_weight)
-
     def get_feature_names_out(self, input_features=None):
         """Names of the columns of the code: those of the labels, then latent0, latent1, ...
 
@@ -497,7 +450,6 @@ class SemiSupervisedVAE(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
@@ -538,6 +490,17 @@ class SemiSupervisedVAE(
         grid = self.grid
         wavelength_aa = torch.from_numpy(grid.wavelength_aa)
         return DopplerShift(wavelength_aa, grid.step, is_log=grid.spacing == "log")
+
+    @staticmethod
+    def _labels_and_std(network, flux):
+        posterior = network.posterior(flux)
+        mean = posterior.mean[:, : network.n_labels]
+        scale = network.label_scaler.scale
+        if posterior.log_variance is None:
+            std = torch.ones_like(mean) * scale
+        else:
+            std = (0.5 * posterior.log_variance[:, : network.n_labels]).exp() * scale
+        return network.label_scaler.inverse(mean), std
 
     def _objective(self):
         return LatentObjective(
@@ -584,17 +547,6 @@ class SemiSupervisedVAE(
             check_number(name, getattr(self, name), minimum=0, integer=True)
         check_choice("label_scaling", self.label_scaling, ("standard", "robust"))
         check_choice("reconstruction", self.reconstruction, RECONSTRUCTIONS)
-
-
-def _mean_and_std(network, flux):
-    posterior = network.posterior(flux)
-    mean = posterior.mean[:, : network.n_labels]
-    scale = network.label_scaler.scale
-    if posterior.log_variance is None:
-        std = torch.ones_like(mean) * scale
-    else:
-        std = (0.5 * posterior.log_variance[:, : network.n_labels]).exp() * scale
-    return network.label_scaler.inverse(mean), std
 
 
 def _check_velocities(label: Any, velocities: np.ndarray) -> None:

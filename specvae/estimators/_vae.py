@@ -4,10 +4,7 @@ import warnings
 
 import numpy as np
 import torch
-from sklearn.base import TransformerMixin
 from sklearn.utils.validation import (
-    _check_feature_names_in,
-    _check_sample_weight,
     check_is_fitted,
 )
 
@@ -17,6 +14,7 @@ from ..exceptions import CollapsedLatentsWarning, SpectrumError
 from ..networks import LatentModel, kl_to_unit_normal
 from ._base import AbstractSpectralEstimator, batches
 from ._build import DECODERS, ENCODERS, build_parts, flux_scaler, part_class
+from ._code import CodeMixin, score_of_error
 from ._flux_error import check_flux_error
 from ._latent_objective import LatentObjective
 from ._reconstruction import ReconstructionMixin
@@ -27,7 +25,7 @@ _COLLAPSED_NATS = 0.01
 RECONSTRUCTIONS = ("l1", "l2", "huber", "cauchy")
 
 
-class SpectralVAE(TransformerMixin, ReconstructionMixin, AbstractSpectralEstimator):
+class SpectralVAE(CodeMixin, ReconstructionMixin, AbstractSpectralEstimator):
     """Compress spectra to a distribution over a code, and back, without labels.
 
     A beta-VAE: the encoder gives a mean and a variance for each latent, training decodes a sample
@@ -294,30 +292,7 @@ class SpectralVAE(TransformerMixin, ReconstructionMixin, AbstractSpectralEstimat
             In flux units, of the decoded mean; larger is better, 0 is perfect.
         """
         error = self.reconstruction_error(X)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, error, ensure_non_negative=True)
-        return -float(np.average(error, weights=sample_weight))
-
-    def get_feature_names_out(self, input_features=None):
-        """Names of the columns of the code: latent0, latent1, ...
-
-        Parameters
-        ----------
-        input_features : array-like of str, optional
-            Only checked, as scikit-learn does.
-
-        Returns
-        -------
-        names : ndarray of str, shape (latent_dim,)
-        """
-        check_is_fitted(self)
-        _check_feature_names_in(self, input_features, generate_names=False)
-        return np.array([f"latent{i}" for i in range(self.net_.module_.n_latents)], dtype=object)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+        return score_of_error(error, sample_weight)
 
     def _network_parameters(self):
         return {
