@@ -71,6 +71,23 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
         Share of the spectra, whole stars where `groups` are given, that only watch.
     device : str, default="auto"
         "auto" takes a CUDA device where there is one, else the CPU.
+    precision : {"float32", "bfloat16", "auto"}, default="float32"
+        Numbers that the layers multiply; weights, norms and losses stay in float32. "bfloat16"
+        keeps 8 bits of each number, and is faster where the device multiplies such numbers
+        natively. "auto" takes it there, if the trained network then answers as in float32; see
+        `precision_`.
+    compile : bool, default=False
+        True runs the network through `torch.compile`, which needs a C++ compiler and a minute
+        before the first batch.
+    n_threads : int, optional
+        Threads of torch while this estimator computes; as many as torch is set to by default.
+    shuffle_block : int, default=1
+        Successive spectra that are read together in training. Above 1 the blocks are shuffled, and
+        the spectra of as many blocks as hold about eight batches among them: for disks on which
+        one spectrum here and one there is slow.
+    accelerator : accelerate.Accelerator, optional
+        Trains on several devices or hosts, each of which sees its share of a batch (extra
+        "accelerate"); `device` is then the accelerator's.
     checkpoint_path : str or Path, optional
         File to which the state of the training is written, for `fit(resume_from=...)`.
     checkpoint_minutes : float, default=10.0
@@ -89,6 +106,8 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
         entropy of the bins, log(10) for ten.
     n_iter_ : int
         Epochs trained.
+    precision_ : str
+        "float32" or "bfloat16": in which the fitted network encodes and decodes.
     n_conditions_ : int
         Number of conditions, 0 where `fit` had none.
     condition_names_in_ : ndarray of str, shape (n_conditions,)
@@ -166,6 +185,11 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
         patience=30,
         validation_fraction=0.1,
         device="auto",
+        precision="float32",
+        compile=False,
+        n_threads=None,
+        shuffle_block=1,
+        accelerator=None,
         checkpoint_path=None,
         checkpoint_minutes=10.0,
         random_state=None,
@@ -188,6 +212,11 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.n_threads = n_threads
+        self.shuffle_block = shuffle_block
+        self.accelerator = accelerator
         self.checkpoint_path = checkpoint_path
         self.checkpoint_minutes = checkpoint_minutes
         self.random_state = random_state
@@ -315,7 +344,7 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
         known = self._known(conditions, len(codes))
         device = next(network.parameters()).device
         flux = np.empty((len(codes), self.n_features_in_), dtype=np.float32)
-        with torch.inference_mode():
+        with torch.inference_mode(), self._compute(self.precision_).on(device):
             for rows in row_blocks(*flux.shape):
                 code = torch.from_numpy(codes[rows]).to(device)
                 flux[rows] = network.decode(code, _rows(known, rows, device)).cpu().numpy()

@@ -39,6 +39,23 @@ class SpectralAutoencoder(CodeMixin, ReconstructionMixin, AbstractSpectralEstima
         all, and the training loss decides which weights are best.
     device : str, default="auto"
         "auto" takes a CUDA device where there is one, else the CPU.
+    precision : {"float32", "bfloat16", "auto"}, default="float32"
+        Numbers that the layers multiply; weights, norms and losses stay in float32. "bfloat16"
+        keeps 8 bits of each number, and is faster where the device multiplies such numbers
+        natively. "auto" takes it there, if the trained network then answers as in float32; see
+        `precision_`.
+    compile : bool, default=False
+        True runs the network through `torch.compile`, which needs a C++ compiler and a minute
+        before the first batch.
+    n_threads : int, optional
+        Threads of torch while this estimator computes; as many as torch is set to by default.
+    shuffle_block : int, default=1
+        Successive spectra that are read together in training. Above 1 the blocks are shuffled, and
+        the spectra of as many blocks as hold about eight batches among them: for disks on which
+        one spectrum here and one there is slow.
+    accelerator : accelerate.Accelerator, optional
+        Trains on several devices or hosts, each of which sees its share of a batch (extra
+        "accelerate"); `device` is then the accelerator's.
     linear_path : bool, default=False
         True adds the principal components of the training spectra as a fixed path beside encoder
         and decoder: the network starts as PCA and learns what PCA misses. Worth it for a few
@@ -66,6 +83,8 @@ class SpectralAutoencoder(CodeMixin, ReconstructionMixin, AbstractSpectralEstima
         One row an epoch: epoch, train_loss, valid_loss, seconds, and whether it was the best.
     n_iter_ : int
         Epochs trained.
+    precision_ : str
+        "float32" or "bfloat16": in which the fitted network encodes and decodes.
     grid_ : WavelengthGrid or None
         Grid of the training spectra, as far as known.
     n_features_in_ : int
@@ -126,6 +145,11 @@ class SpectralAutoencoder(CodeMixin, ReconstructionMixin, AbstractSpectralEstima
         patience=30,
         validation_fraction=0.1,
         device="auto",
+        precision="float32",
+        compile=False,
+        n_threads=None,
+        shuffle_block=1,
+        accelerator=None,
         linear_path=False,
         warm_start=False,
         checkpoint_path=None,
@@ -143,6 +167,11 @@ class SpectralAutoencoder(CodeMixin, ReconstructionMixin, AbstractSpectralEstima
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.n_threads = n_threads
+        self.shuffle_block = shuffle_block
+        self.accelerator = accelerator
         self.linear_path = linear_path
         self.warm_start = warm_start
         self.checkpoint_path = checkpoint_path

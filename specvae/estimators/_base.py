@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, check_array, check_is
 from .._device import resolve_device
 from .._random import spawn_seeds
 from .._validation import (
+    check_choice,
     check_groups,
     check_number,
     check_same_grid,
@@ -26,6 +27,7 @@ from ..exceptions import GridMismatchError, SpectrumError
 from ..spectra._grid import check_grid_type
 from ._build import DECODERS, ENCODERS, check_part, check_same_network
 from ._checkpoint import Checkpoint, check_identity, digest, read_checkpoint
+from ._compute import PRECISIONS, Compute
 from ._data import SpectraDataset, TrainingData, read_flux, row_blocks
 from ._flux_error import identify_flux_error
 from ._net import TrainingPlan, history_table, train_network
@@ -46,6 +48,7 @@ class Trained(NamedTuple):
     valid: np.ndarray  # rows that watched
     interrupted: bool
     n_stars: int | None = None  # None where groups were not given
+    compute: Compute = Compute()
 
 
 class AbstractSpectralEstimator(BaseEstimator, ABC):
@@ -186,7 +189,8 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         history["epoch"] = np.arange(1, len(history) + 1)
         star = None if groups is None else check_groups(groups, X.shape[0])
         n_stars = None if star is None else len(np.unique(star[np.concatenate([train, valid])]))
-        return Trained(net, X, history, grid, train, valid, interrupted, n_stars)
+        compute = self._compute(self.precision)
+        return Trained(net, X, history, grid, train, valid, interrupted, n_stars, compute)
 
     def _empty_network(self, shapes: dict[str, tuple[int, ...]]) -> torch.nn.Module:
         """Build the network whose tensors have these shapes, to be filled from a file."""
@@ -206,6 +210,7 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
             record_features(features, self)
         self.net_, self.history_ = trained.net, trained.history
         self.n_iter_, self.grid_ = len(trained.history), trained.grid
+        self.precision_ = trained.compute.precision
         self._training = {
             "n_train": len(trained.train),
             "n_valid": len(trained.valid),
@@ -214,6 +219,9 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         }
         if trained.interrupted:
             raise KeyboardInterrupt
+
+    def _compute(self, precision: str) -> Compute:
+        return Compute(precision, self.n_threads, self.compile)
 
     def _plan(self, seed: int, *, one_epoch: bool, checkpoint: Checkpoint | None) -> TrainingPlan:
         return TrainingPlan(
@@ -226,6 +234,9 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
             verbose=self.verbose,
             one_cycle=not one_epoch,
             checkpoint=checkpoint,
+            compute=self._compute(self.precision),
+            shuffle_block=self.shuffle_block,
+            accelerator=self.accelerator,
         )
 
     def _checkpoint(
@@ -249,7 +260,16 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
 
     def _identity(self) -> dict[str, Any]:
         """Parameters that decide the course of a training."""
-        beside = ("device", "verbose", "random_state", "checkpoint_path", "checkpoint_minutes")
+        beside = (
+            "device",
+            "compile",
+            "n_threads",
+            "accelerator",
+            "verbose",
+            "random_state",
+            "checkpoint_path",
+            "checkpoint_minutes",
+        )
         return {
             name: value for name, value in self.get_params(deep=False).items() if name not in beside
         }
@@ -264,6 +284,10 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
             check_number("patience", self.patience, minimum=1, integer=True)
         check_number("validation_fraction", self.validation_fraction, minimum=0, maximum=0.9)
         check_number("checkpoint_minutes", self.checkpoint_minutes, minimum=0)
+        check_choice("precision", self.precision, PRECISIONS)
+        if self.n_threads is not None:
+            check_number("n_threads", self.n_threads, minimum=1, integer=True)
+        check_number("shuffle_block", self.shuffle_block, minimum=1, integer=True)
 
     def _check_grid(self, X: Any, *, continues: bool) -> Any:
         check_grid_type("grid", self.grid)
@@ -291,7 +315,8 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
                 f"X has {codes.shape[1]} columns; inverse_transform wants codes of "
                 f"{network.n_latents} latents."
             )
-        return decode_blocks(network, network.decode, codes, self.n_features_in_)
+        compute = self._compute(self.precision_)
+        return decode_blocks(network, network.decode, codes, self.n_features_in_, compute)
 
     def _apply(self, X: Any, function: Any) -> list[np.ndarray]:
         """Arrays that a function of (network, flux) gives, block by block, joined.
@@ -301,15 +326,17 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         check_is_fitted(self)
         X = check_spectra_like_fit(X, self)
         found = []
-        for flux, network in batches(self.net_.module_, X):
+        for flux, network in batches(self.net_.module_, X, self._compute(self.precision_)):
             result = function(network, flux)
             result = result if isinstance(result, tuple) else (result,)
             found.append([part.cpu().numpy() for part in result])
         return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
-def batches(network: Any, X: Any) -> Any:
+def batches(network: Any, X: Any, compute: Compute) -> Any:
     """Flux on the device of a network, and the network, block by block.
+
+    What is done with a block is computed under these settings.
 
     Raises
     ------
@@ -319,7 +346,7 @@ def batches(network: Any, X: Any) -> Any:
     network = network.eval()
     device = next(network.parameters()).device
     seen = network.scaler.seen.cpu().numpy()
-    with torch.inference_mode():
+    with torch.inference_mode(), compute.on(device):
         for rows in row_blocks(X.shape[0], X.shape[1]):
             flux = read_flux(X, rows)
             known = ~np.isnan(flux[:, seen]).all(axis=1)
@@ -333,8 +360,8 @@ def batches(network: Any, X: Any) -> Any:
             yield torch.from_numpy(flux).to(device), network
 
 
-def apply_to_rows(function: Any, network: Any, X: Any, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Float64 arrays that a function of (network, flux) gives for some rows of `X`.
+def apply_to_rows(function: Any, trained: Trained, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Float64 arrays that a function of (network, flux) gives for some rows of the training.
 
     Raises
     ------
@@ -342,7 +369,8 @@ def apply_to_rows(function: Any, network: Any, X: Any, rows: np.ndarray) -> tupl
         Naming the row of `X`.
     """
     try:
-        found = [function(network, flux) for flux, _ in batches(network, X[rows])]
+        blocks = batches(trained.net.module_, trained.X[rows], trained.compute)
+        found = [function(network, flux) for flux, network in blocks]
     except SpectrumError as error:
         raise SpectrumError(int(rows[error.row]), error.reason) from error
     return tuple(
@@ -351,12 +379,14 @@ def apply_to_rows(function: Any, network: Any, X: Any, rows: np.ndarray) -> tupl
     )
 
 
-def decode_blocks(network: Any, decode: Any, inputs: np.ndarray, n_pixels: int) -> np.ndarray:
+def decode_blocks(
+    network: Any, decode: Any, inputs: np.ndarray, n_pixels: int, compute: Compute
+) -> np.ndarray:
     """Flux that `decode` makes of codes or labels; NaN in pixels that training never saw."""
     network = network.eval()
     device = next(network.parameters()).device
     flux = np.empty((len(inputs), n_pixels), dtype=np.float32)
-    with torch.inference_mode():
+    with torch.inference_mode(), compute.on(device):
         for rows in row_blocks(len(inputs), n_pixels):
             flux[rows] = decode(torch.from_numpy(inputs[rows]).to(device)).cpu().numpy()
     flux[:, ~network.scaler.seen.cpu().numpy()] = np.nan

@@ -117,7 +117,7 @@ class CalibratedLabelsMixin(RegressorMixin):
         known = trained.valid[~np.isnan(labels[trained.valid]).all(axis=1)]
         if not len(known):
             return np.ones(labels.shape[1])
-        mean, std = apply_to_rows(self._labels_and_std, trained.net.module_, trained.X, known)
+        mean, std = apply_to_rows(self._labels_and_std, trained, known)
         of_known = None if groups is None else np.asarray(groups)[known]
         return calibrate(mean - labels[known], std, of_known)
 

@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from skorch.helper import predefined_split
 from .._progress import progress_bar
 from .._random import make_generator
 from ._checkpoint import Checkpoint
+from ._compute import Compute
 from ._data import SpectraDataset, as_is
 from ._objective import EpochMean, Objective, Stage
 
@@ -36,6 +37,9 @@ class TrainingPlan:
     frozen: str = ""  # name of a part of the network that stands still at first
     frozen_epochs: int = 0
     checkpoint: Checkpoint | None = None
+    compute: Compute = field(default_factory=Compute)
+    shuffle_block: int = 1  # rows that are read together
+    accelerator: Any = None
 
     def with_frozen(self, part: str, n_epochs: int) -> "TrainingPlan":
         """Return the plan with one part of the network standing still at first."""
@@ -330,7 +334,7 @@ def train_network(
             group["lr"] = plan.learning_rate
     interrupted = False
     net.notify("on_train_begin", X=train, y=None)
-    with _numbers_of_layers(network, plan) as of_layers:
+    with plan.compute.on(plan.device), _numbers_of_layers(network, plan) as of_layers:
         generators.update(of_layers)
         if resumed is not None:
             assert plan.checkpoint is not None

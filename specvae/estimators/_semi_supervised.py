@@ -113,6 +113,23 @@ class SemiSupervisedVAE(
         the uncertainties are calibrated.
     device : str, default="auto"
         "auto" takes a CUDA device where there is one, else the CPU.
+    precision : {"float32", "bfloat16", "auto"}, default="float32"
+        Numbers that the layers multiply; weights, norms and losses stay in float32. "bfloat16"
+        keeps 8 bits of each number, and is faster where the device multiplies such numbers
+        natively. "auto" takes it there, if the trained network then answers as in float32; see
+        `precision_`.
+    compile : bool, default=False
+        True runs the network through `torch.compile`, which needs a C++ compiler and a minute
+        before the first batch.
+    n_threads : int, optional
+        Threads of torch while this estimator computes; as many as torch is set to by default.
+    shuffle_block : int, default=1
+        Successive spectra that are read together in training. Above 1 the blocks are shuffled, and
+        the spectra of as many blocks as hold about eight batches among them: for disks on which
+        one spectrum here and one there is slow.
+    accelerator : accelerate.Accelerator, optional
+        Trains on several devices or hosts, each of which sees its share of a batch (extra
+        "accelerate"); `device` is then the accelerator's.
     checkpoint_path : str or Path, optional
         File to which the state of the training is written, for `fit(resume_from=...)`.
     checkpoint_minutes : float, default=10.0
@@ -130,6 +147,8 @@ class SemiSupervisedVAE(
         One row an epoch: losses and their parts.
     n_iter_ : int
         Epochs trained.
+    precision_ : str
+        "float32" or "bfloat16": in which the fitted network encodes and decodes.
     std_factor_ : ndarray of shape (n_labels,)
         By which the network's standard deviations are multiplied, from the validation share.
     label_names_in_ : ndarray of str, shape (n_labels,)
@@ -209,6 +228,11 @@ class SemiSupervisedVAE(
         patience=30,
         validation_fraction=0.1,
         device="auto",
+        precision="float32",
+        compile=False,
+        n_threads=None,
+        shuffle_block=1,
+        accelerator=None,
         checkpoint_path=None,
         checkpoint_minutes=10.0,
         random_state=None,
@@ -239,6 +263,11 @@ class SemiSupervisedVAE(
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.n_threads = n_threads
+        self.shuffle_block = shuffle_block
+        self.accelerator = accelerator
         self.checkpoint_path = checkpoint_path
         self.checkpoint_minutes = checkpoint_minutes
         self.random_state = random_state

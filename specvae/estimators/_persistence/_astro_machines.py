@@ -169,6 +169,7 @@ def load_astro_machines(source: Any, *, normalize: bool = True, device: str = "a
     network.load_state_dict({**expected, **renamed}, assign=True)
     vae = SpectralVAE(n_latents, decoder=decoder, grid=HARPS_GRID, device=device)
     vae.n_features_in_, vae.grid_, vae.n_iter_ = HARPS_GRID.n_pixels, HARPS_GRID, 0
+    vae.precision_ = "float32"
     vae.latent_kl_ = np.full(n_latents, np.nan)
     vae.history_ = pd.DataFrame({"epoch": np.arange(0), "train_loss": np.zeros(0)})
     vae.net_ = net_around(network, resolve_device(device))

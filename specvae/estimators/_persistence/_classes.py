@@ -27,8 +27,9 @@ _OF_SCIKIT_LEARN = (
     StandardScaler,
 )
 
-# Parameters that name a place on one machine, where a later fit would write, or read pickles.
-PLACES = ("checkpoint_path", "memory")
+# Parameters that belong to one machine: a place where a later fit would write or read pickles, and
+# what spreads a training over its devices.
+PLACES = ("accelerator", "checkpoint_path", "memory")
 
 # Attributes that are kept in another way or not at all: whether a method asks for metadata is a
 # setting of the process, not something learnt.
