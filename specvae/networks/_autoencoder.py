@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ._layers import without_autocast
+
 
 class FluxScaler(nn.Module):
     """Deviation from the mean spectrum in units of its typical size, and back.
@@ -65,11 +67,13 @@ class LinearPath(nn.Module):
 
     def encode(self, deviation: Tensor) -> Tensor:
         """Project (batch, n_pixels) to (batch, n_latents)."""
-        return deviation @ (self.components / self.scatter[:, None]).T
+        with without_autocast(deviation.device):
+            return deviation @ (self.components / self.scatter[:, None]).T
 
     def decode(self, code: Tensor) -> Tensor:
         """Return from (batch, n_latents) to (batch, n_pixels)."""
-        return (code * self.scatter) @ self.components
+        with without_autocast(code.device):
+            return (code * self.scatter) @ self.components
 
 
 class AutoencoderOutput(NamedTuple):

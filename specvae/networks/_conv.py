@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ._conditional import join_conditions
+from ._layers import Conv, Head, TransposedConv, in_small_batches
 
 _CHANNELS = (16, 16, 16, 32, 32, 32, 64, 64, 64, 128, 128, 128, 256, 512)
 _KERNELS = (7, 5, 5, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3)
@@ -82,21 +83,25 @@ class ConvEncoder(nn.Module):
         super().__init__()
         self.n_conditions = n_conditions
         plan = plan_stages(n_pixels)
-        layers: list[nn.Module] = []
+        layers = []
         n_in = 1
         for n_out, kernel in zip(plan.channels, plan.kernels, strict=True):
-            layers += [nn.Conv1d(n_in, n_out, kernel, stride=2, padding=kernel // 2)]
-            layers += [nn.LeakyReLU(_SLOPE)]
+            layers += [Conv(n_in, n_out, kernel, stride=2, padding=kernel // 2, slope=_SLOPE)]
             n_in = n_out
-        layers += [nn.Conv1d(n_in, plan.n_channels, 3, padding=1), nn.LeakyReLU(_SLOPE)]
+        layers += [Conv(n_in, plan.n_channels, 3, padding=1, slope=_SLOPE)]
+        self.n_pixels = n_pixels
         self.n_padding = plan.n_padded - n_pixels
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(plan.n_channels * plan.n_positions + n_conditions, n_outputs)
+        self.head = Head(plan.n_channels * plan.n_positions + n_conditions, n_outputs)
 
     def features(self, flux: Tensor) -> Tensor:
         """Output of the convolutions, flattened."""
+        return in_small_batches(self._features, flux, self.n_pixels)
+
+    def _features(self, flux: Tensor) -> Tensor:
         padded = functional.pad(flux, (0, self.n_padding))  # (batch, padded)
-        return self.body(padded[:, None]).flatten(1)  # (batch, channel * position)
+        features = self.body(padded[:, :, None])  # (batch, position, channel)
+        return features.transpose(1, 2).flatten(1)  # (batch, channel * position)
 
     def forward(self, flux: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map flux (batch, n_pixels) to outputs (batch, n_outputs)."""
@@ -125,24 +130,24 @@ class ConvDecoder(nn.Module):
         self.n_conditions = n_conditions
         self.bottleneck = (plan.n_channels, plan.n_positions)
         self.n_pixels = n_pixels
-        self.head = nn.Linear(n_inputs + n_conditions, plan.n_channels * plan.n_positions)
-        layers: list[nn.Module] = [
-            nn.ConvTranspose1d(plan.n_channels, plan.n_channels, 3, padding=1),
-            nn.LeakyReLU(_SLOPE),
-        ]
+        self.head = Head(n_inputs + n_conditions, plan.n_channels * plan.n_positions)
+        layers = [TransposedConv(plan.n_channels, plan.n_channels, 3, padding=1, slope=_SLOPE)]
         n_in = plan.n_channels
         for n_out in (*plan.channels[-2::-1], 1) if plan.channels else ():
-            layers += [nn.ConvTranspose1d(n_in, n_out, 4, stride=2, padding=1)]
-            layers += [nn.LeakyReLU(_SLOPE)]
+            layers += [TransposedConv(n_in, n_out, 4, stride=2, padding=1, slope=_SLOPE)]
             n_in = n_out
         self.body = nn.Sequential(*layers)
-        self.output = nn.Conv1d(n_in, 1, 3, padding=1)
+        self.output = Conv(n_in, 1, 3, padding=1)
 
     def forward(self, code: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map codes (batch, n_inputs) to flux (batch, n_pixels)."""
         code = join_conditions(code, conditions, self.n_conditions)
-        start = self.head(code).unflatten(1, self.bottleneck)  # (batch, channel, position)
-        return self.output(self.body(start))[:, 0, : self.n_pixels]  # (batch, n_pixels)
+        return in_small_batches(self._flux, self.head(code), self.n_pixels)
+
+    def _flux(self, start: Tensor) -> Tensor:
+        start = start.unflatten(1, self.bottleneck).transpose(1, 2)  # (batch, position, channel)
+        flux = self.output(self.body(start))[:, : self.n_pixels, 0]  # (batch, n_pixels)
+        return flux.to(start.dtype)  # autocast may have lowered it
 
     @torch.no_grad()
     def start_linear(self) -> None:

@@ -5,6 +5,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from ._conditional import join_conditions
+from ._layers import Head
 
 _WIDTHS = (128, 64, 32)
 _SLOPE = 0.1
@@ -14,7 +15,7 @@ def _stack(widths: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(widths):
         layers += [nn.Linear(n_in, n_out), nn.LeakyReLU(_SLOPE)]
-    return nn.Sequential(*layers[:-1])
+    return nn.Sequential(*layers)
 
 
 class DenseEncoder(nn.Module):
@@ -34,8 +35,7 @@ class DenseEncoder(nn.Module):
         super().__init__()
         self.n_conditions = n_conditions
         self.body = _stack((n_pixels, *_WIDTHS))
-        self.body.append(nn.LeakyReLU(_SLOPE))
-        self.body.append(nn.Linear(_WIDTHS[-1] + n_conditions, n_outputs))
+        self.body.append(Head(_WIDTHS[-1] + n_conditions, n_outputs))
 
     def forward(self, flux: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map flux (batch, n_pixels) to outputs (batch, n_outputs)."""
@@ -59,7 +59,8 @@ class DenseDecoder(nn.Module):
     def __init__(self, n_inputs: int, n_pixels: int, *, n_conditions: int = 0):
         super().__init__()
         self.n_conditions = n_conditions
-        self.body = _stack((n_inputs + n_conditions, *reversed(_WIDTHS), n_pixels))
+        self.body = _stack((n_inputs + n_conditions, *reversed(_WIDTHS)))
+        self.body.append(Head(_WIDTHS[0], n_pixels))
 
     def forward(self, code: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map codes (batch, n_inputs) to flux (batch, n_pixels)."""

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from ._conditional import join_conditions
 from ._conv import plan_stages
+from ._layers import Conv, Head, NormReLU, TransposedConv, in_small_batches
 
 # Channels next to the flux, then after each of 14 stages.
 _CHANNELS = (16, 16, 16, 32, 32, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512)
@@ -35,16 +36,12 @@ class ResidualBlock(nn.Module):
         self.branch_share = branch_share
 
     def forward(self, values: Tensor) -> Tensor:
-        """Map (batch, n_in, n_positions) to (batch, n_out, other n_positions)."""
+        """Map (batch, position, n_in) to (batch, other position, n_out)."""
+        if len(self.skip) > 1:
+            # Both paths begin with the same norm and activation.
+            active = self.branch[0](values)
+            return self.branch[1:](active) + self.skip[1](active)
         return self.branch(values) + self.skip(values)
-
-
-class _InstanceNorm(nn.Module):
-    """Each channel of each spectrum to mean 0 and variance 1; without parameters."""
-
-    def forward(self, values: Tensor) -> Tensor:
-        # One position has no variance: torch refuses it, and its norm would always be zero.
-        return functional.instance_norm(values) if values.shape[-1] > 1 else values
 
 
 class ResNetDecoder(nn.Module):
@@ -90,18 +87,22 @@ class ResNetDecoder(nn.Module):
         self.bottleneck = (channels[-1], n_positions)
         self.n_pixels = n_pixels
         self.n_conditions = n_conditions
-        self.head = nn.Linear(n_inputs + n_conditions, channels[-1] * n_positions)
+        self.head = Head(n_inputs + n_conditions, channels[-1] * n_positions)
         blocks = [_up_block(channels[-1], channels[-1], kernel, stride=1)]
         for n_in, n_out in pairwise(reversed(channels)):
             blocks += [_up_block(n_in, n_out, kernel, stride=2)]
         self.body = nn.Sequential(*blocks)
-        self.output = nn.Conv1d(channels[0], 1, 3, padding=1)
+        self.output = Conv(channels[0], 1, 3, padding=1)
 
     def forward(self, code: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map codes (batch, n_inputs) to flux (batch, n_pixels)."""
         code = join_conditions(code, conditions, self.n_conditions)
-        start = self.head(code).unflatten(1, self.bottleneck)  # (batch, channel, position)
-        return self.output(self.body(start))[:, 0, : self.n_pixels]  # (batch, n_pixels)
+        return in_small_batches(self._flux, self.head(code), self.n_pixels)
+
+    def _flux(self, start: Tensor) -> Tensor:
+        start = start.unflatten(1, self.bottleneck).transpose(1, 2)  # (batch, position, channel)
+        flux = self.output(self.body(start))[:, : self.n_pixels, 0]  # (batch, n_pixels)
+        return flux.to(start.dtype)  # autocast may have lowered it
 
 
 class ResNetEncoder(nn.Module):
@@ -140,19 +141,24 @@ class ResNetEncoder(nn.Module):
         # Equal shares: the sum then keeps its variance however many blocks there are. Hayou et
         # al. 2021, arXiv:2010.12859.
         share = 1.0 / len(channels)
-        layers: list[nn.Module] = [nn.Conv1d(1, channels[0], 3, padding=1)]
+        layers: list[nn.Module] = [Conv(1, channels[0], 3, padding=1)]
         for n_in, n_out in pairwise(channels):
             layers += [_down_block(n_in, n_out, kernel, 2, share)]
         layers += [_down_block(channels[-1], channels[-1], kernel, 1, share)]
+        self.n_pixels = n_pixels
         self.n_padding = n_positions * 2 ** (len(channels) - 1) - n_pixels
         self.n_conditions = n_conditions
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(channels[-1] * n_positions + n_conditions, n_outputs)
+        self.head = Head(channels[-1] * n_positions + n_conditions, n_outputs)
 
     def features(self, flux: Tensor) -> Tensor:
         """Output of the blocks, flattened."""
+        return in_small_batches(self._features, flux, self.n_pixels)
+
+    def _features(self, flux: Tensor) -> Tensor:
         padded = functional.pad(flux, (0, self.n_padding))  # (batch, padded)
-        return self.body(padded[:, None]).flatten(1)  # (batch, channel * position)
+        features = self.body(padded[:, :, None])  # (batch, position, channel)
+        return features.transpose(1, 2).flatten(1)  # (batch, channel * position)
 
     def forward(self, flux: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map flux (batch, n_pixels) to outputs (batch, n_outputs)."""
@@ -172,17 +178,15 @@ def _plan(n_pixels: int, kernel: int) -> tuple[tuple[int, ...], int]:
 def _up_block(n_in: int, n_out: int, kernel: int, stride: int) -> ResidualBlock:
     padding = kernel // 2
     branch = nn.Sequential(
-        _InstanceNorm(),
-        nn.ReLU(),
-        nn.ConvTranspose1d(n_in, n_out, kernel, stride, padding, output_padding=stride - 1),
-        _InstanceNorm(),
-        nn.ReLU(),
-        nn.ConvTranspose1d(n_out, n_out, kernel, padding=padding),
+        NormReLU(),
+        TransposedConv(n_in, n_out, kernel, stride, padding, output_padding=stride - 1),
+        NormReLU(),
+        TransposedConv(n_out, n_out, kernel, padding=padding),
     )
     skip: list[nn.Module] = []
     if stride == 2:
         # As published: every second pixel of the skip is its bias alone.
-        skip = [_InstanceNorm(), nn.ReLU(), nn.ConvTranspose1d(n_in, n_out, 1, 2, output_padding=1)]
+        skip = [NormReLU(), TransposedConv(n_in, n_out, 1, 2, output_padding=1)]
     return ResidualBlock(branch, nn.Sequential(*skip), branch_share=0.5)
 
 
@@ -190,10 +194,9 @@ def _down_block(n_in: int, n_out: int, kernel: int, stride: int, share: float) -
     padding = kernel // 2
     branch = nn.Sequential(
         nn.ReLU(),
-        nn.Conv1d(n_in, n_out, kernel, stride, padding),
-        nn.ReLU(),
-        nn.Conv1d(n_out, n_out, kernel, padding=padding),
+        Conv(n_in, n_out, kernel, stride, padding, slope=0.0),
+        Conv(n_out, n_out, kernel, padding=padding),
     )
     # Two taps: with one, the skip would drop every second pixel.
-    skip: list[nn.Module] = [nn.Conv1d(n_in, n_out, 2, stride=2)] if stride == 2 else []
+    skip: list[nn.Module] = [Conv(n_in, n_out, 2, stride=2)] if stride == 2 else []
     return ResidualBlock(branch, nn.Sequential(*skip), share)

@@ -54,10 +54,10 @@ def test_published_blocks():
     with torch.device("meta"):
         blocks = ResNetDecoder(1, HARPS).body
     widths = [512, 512, 512, 256, 256, 256, 128, 128, 64, 64, 32, 32, 16, 16, 16]
-    assert [block.branch[2].out_channels for block in blocks] == widths
-    assert [block.branch[5].out_channels for block in blocks] == widths
-    assert [block.branch[2].stride for block in blocks] == [(1,)] + [(2,)] * 14
-    assert [len(block.skip) for block in blocks] == [0] + [3] * 14
+    assert [block.branch[1].out_channels for block in blocks] == widths
+    assert [block.branch[3].out_channels for block in blocks] == widths
+    assert [block.branch[1].stride for block in blocks] == [(1,)] + [(2,)] * 14
+    assert [len(block.skip) for block in blocks] == [0] + [2] * 14
 
 
 def test_block_by_hand():
@@ -67,20 +67,20 @@ def test_block_by_hand():
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
     with torch.no_grad():
-        up.skip[2].weight[0, 0] = 2.0
-        up.skip[2].bias[:] = 3.0
-    values = torch.zeros(1, 16, 2)
-    values[0, 0] = torch.tensor([5.0, 9.0])
+        up.skip[1].weight[0, 0] = 2.0
+        up.skip[1].bias[:] = 3.0
+    values = torch.zeros(1, 2, 16)  # (batch, position, channel)
+    values[0, :, 0] = torch.tensor([5.0, 9.0])
     # The norm gives -1 and 1, ReLU 0 and 1; every second pixel is the bias alone.
     expected = torch.tensor([3.0, 3.0, 5.0, 3.0])
-    torch.testing.assert_close(up(values)[0, 0], expected, atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(up(values)[0, :, 0], expected, atol=1e-4, rtol=0.0)
 
 
 def bias_before_norm(kind, name, n_blocks):
     """Whether an instance norm takes off what this bias of a decoder adds."""
     if kind == "encoder" or not name.startswith("body") or not name.endswith("bias"):
         return False
-    return not name.startswith(f"body.{n_blocks - 1}.") or name.endswith("branch.2.bias")
+    return not name.startswith(f"body.{n_blocks - 1}.") or name.endswith("branch.1.bias")
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -136,14 +136,14 @@ def test_initial_weights_keep_the_variance(kind, n_pixels):
 def test_both_paths_of_a_block_get_their_share():
     network = ResNetDecoder(3, HARPS // 16)
     block = drawn(network).body[1]
-    values = normal(2, block.branch[2].in_channels, 1000)
+    values = normal(2, 1000, block.branch[1].in_channels)
     with torch.no_grad():
         branch, skip = block.branch(values), block.skip(values)
     assert abs(branch.var() - 0.5) < 0.05
     assert abs(skip.var() - 0.5) < 0.05
     encoder = drawn(ResNetEncoder(HARPS // 16, 3))
     blocks = [block for block in encoder.body if isinstance(block, ResidualBlock)]
-    values = normal(2, blocks[-2].branch[1].in_channels, 1000)
+    values = normal(2, 1000, blocks[-2].branch[1].in_channels)
     with torch.no_grad():
         branch, skip = blocks[-2].branch(values), blocks[-2].skip(values)
     assert abs(branch.var() * len(blocks) - 1.0) < 0.2

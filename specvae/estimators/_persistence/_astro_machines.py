@@ -26,32 +26,32 @@ from .._vae import SpectralVAE
 # heads of the encoder are one of ours, mean first.
 _MEAN, _LOG_VARIANCE = "mean", "log_variance"
 _SEDAGHAT = {
-    **{f"conv{n + 1}.0": f"encoder.body.{2 * n}" for n in range(15)},
+    **{f"conv{n + 1}.0": f"encoder.body.{n}" for n in range(15)},
     "fc11": _MEAN,
     "fc12": _LOG_VARIANCE,
     "fc2": "decoder.head",
-    **{f"deconv{15 - n}.0": f"decoder.body.{2 * n}" for n in range(15)},
+    **{f"deconv{15 - n}.0": f"decoder.body.{n}" for n in range(15)},
     "predict0": "decoder.output",
 }
 _CVRCEK = {
-    **{f"encoder.blocks.{n}.0": f"encoder.body.{2 * n}" for n in range(15)},
+    **{f"encoder.blocks.{n}.0": f"encoder.body.{n}" for n in range(15)},
     "fc_mu": _MEAN,
     "fc_logvar": _LOG_VARIANCE,
     "fc_z": "decoder.head",
 }
 _CVRCEK_CONV = {
     **_CVRCEK,
-    **{f"decoder.blocks.{n}.0.0": f"decoder.body.{2 * n}" for n in range(15)},
+    **{f"decoder.blocks.{n}.0.0": f"decoder.body.{n}" for n in range(15)},
     "decoder.blocks.15.0": "decoder.output",
 }
 _CVRCEK_RESNET = {
     **_CVRCEK,
     **{
-        f"decoder.blocks.{n}.net.{k}": f"decoder.body.{n}.branch.{k}"
+        f"decoder.blocks.{n}.net.{published}": f"decoder.body.{n}.branch.{ours}"
         for n in range(15)
-        for k in (2, 5)
+        for published, ours in ((2, 1), (5, 3))
     },
-    **{f"decoder.blocks.{n}.upsample.2": f"decoder.body.{n}.skip.2" for n in range(1, 15)},
+    **{f"decoder.blocks.{n}.upsample.2": f"decoder.body.{n}.skip.1" for n in range(1, 15)},
     "decoder.output_net": "decoder.output",
 }
 # By a name that only this kind has: its table and our decoder.

@@ -1,0 +1,232 @@
+"""Convolutions along a spectrum with the channels next to each other in memory.
+
+The layers have the parameters and the mathematics of `nn.Conv1d` and `nn.ConvTranspose1d`, but take
+and give tensors of shape (batch, position, channel). At 327,680 pixels they are bound by memory
+traffic, and this order is the one in which the processor's convolutions copy neither their input
+nor their output. What a layer multiplies is rearranged where that helps, never approximated.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+# One spectrum of HARPS: what a layer then gives stays in a cache of 32 MB.
+_PIXELS_AT_ONCE = 327_680
+# Positions that a layer with a single channel takes together, as if they were its channels.
+_FOLD = 8
+
+
+class _Kernel(NamedTuple):
+    """What an image of one row and many columns is convolved with."""
+
+    weight: Tensor  # (out, in, 1, tap), the channels next to each other
+    stride: int
+    padding: int
+
+
+class _Kept(NamedTuple):
+    """A kernel and the weight that it was made of."""
+
+    weight: Tensor  # without gradient; while it is held, no other tensor takes its place
+    version: int
+    kernel: _Kernel
+
+
+class _Rearranged(nn.Module):
+    """A layer that multiplies another arrangement of its weight."""
+
+    weight: Tensor
+    bias: Tensor | None
+    stride: Any  # (stride,), and so on
+    padding: Any
+    kernel_size: Any
+    slope: float | None  # of a LeakyReLU that follows
+    _kept: _Kept | None = None
+
+    def _rearrange(self) -> _Kernel:
+        """Return the arrangement; differentiable."""
+        raise NotImplementedError
+
+    def _convolve(self, values: Tensor) -> Tensor:
+        """Convolve (batch, position, in) to (batch, position, out), and activate."""
+        kernel = self._kernel()
+        image = values.transpose(1, 2).unsqueeze(2)
+        # A stride of 2 over the one row changes nothing, but torch would otherwise pass small
+        # kernels by oneDNN, and copy weights and input at each call.
+        bias = self.bias
+        if bias is not None:
+            bias = bias.repeat(len(kernel.weight) // len(bias))  # once for each place
+        image = functional.conv2d(
+            image, kernel.weight, bias, (2, kernel.stride), (0, kernel.padding)
+        )
+        if self.slope is not None:
+            # In place, and before anything looks at the image in another shape: the gradient of a
+            # changed view would copy all of it.
+            functional.leaky_relu_(image, self.slope)
+        return image.squeeze(2).transpose(1, 2)
+
+    def _sizes(self) -> tuple[int, int, int]:
+        (stride,), (padding,), (n_taps,) = self.stride, self.padding, self.kernel_size
+        return stride, padding, n_taps
+
+    def _kernel(self) -> _Kernel:
+        # Without gradients it is kept as long as the weight stays what it is: for one spectrum to
+        # make it anew takes as long as to use it.
+        if torch.is_grad_enabled() or self.weight.is_inference():
+            self._kept = None
+            return self._rearrange()
+        kept, weight = self._kept, self.weight.detach()
+        if kept is None or not _is_same(kept, weight):
+            self._kept = kept = _Kept(weight, weight._version, self._rearrange())
+        return kept.kernel
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_kept": None}
+
+
+class Conv(_Rearranged, nn.Conv1d):
+    """`nn.Conv1d` on (batch, position, channel), with zero padding.
+
+    With `slope` a LeakyReLU of that slope follows. From a single channel most of a vector register
+    would be empty: the layer takes 8 successive positions as channels, and its kernel once for each
+    place among them.
+    """
+
+    def __init__(self, *sizes: Any, slope: float | None = None, **options: Any):
+        super().__init__(*sizes, **options)
+        self.slope = slope
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map (batch, position, n_in) to (batch, position / stride, n_out)."""
+        if self.in_channels > 1:
+            return self._convolve(values)
+        stride, padding, n_taps = self._sizes()
+        n_in = values.shape[1]
+        n_out = (n_in + 2 * padding - n_taps) // stride + 1
+        n_blocks = -(-max(n_in, n_out * stride) // _FOLD)
+        # Zeros behind the end are what the convolution would find there.
+        values = functional.pad(values, (0, 0, 0, n_blocks * _FOLD - n_in))
+        folded = self._convolve(values.reshape(len(values), n_blocks, _FOLD))
+        found = folded.reshape(len(values), -1, self.out_channels)
+        return found if found.shape[1] == n_out else found[:, :n_out]
+
+    def _rearrange(self) -> _Kernel:
+        stride, padding, n_taps = self._sizes()
+        if self.in_channels > 1:
+            return _Kernel(_as_image(self.weight), stride, padding)
+        block = torch.arange(-1, 2)
+        place, position = torch.arange(_FOLD // stride), torch.arange(_FOLD)
+        # Tap by which a position of a neighbouring block enters a place of the output.
+        tap = block * _FOLD + position[:, None] - stride * place[:, None, None] + padding
+        is_tap = (tap >= 0) & (tap < n_taps)  # (place, position, block)
+        assert is_tap.sum() == n_taps * len(place), "the kernel reaches further than one block"
+        spread = self.weight[:, 0, tap.clamp(0, n_taps - 1)] * is_tap.to(self.weight)
+        weight = spread.transpose(0, 1).flatten(0, 1)  # (place * out, position, block)
+        return _Kernel(_as_image(weight), stride=1, padding=1)
+
+
+class TransposedConv(_Rearranged, nn.ConvTranspose1d):
+    """`nn.ConvTranspose1d` of stride 1 or 2 on (batch, position, channel).
+
+    Of stride 2 it is computed as a convolution at the coarse positions that gives both fine ones
+    of each: Shi et al. 2016, arXiv:1609.05158. In this order of memory their interleave is another
+    view of the same numbers. With `slope` a LeakyReLU of that slope follows.
+    """
+
+    def __init__(self, *sizes: Any, slope: float | None = None, **options: Any):
+        super().__init__(*sizes, **options)
+        self.slope = slope
+
+    def forward(self, values: Tensor) -> Tensor:  # type: ignore[override]
+        """Map (batch, position, n_in) to (batch, position * stride, n_out)."""
+        found = self._convolve(values)
+        if self.stride[0] == 1:
+            return found
+        fine = found.reshape(len(values), -1, self.out_channels)
+        n_out = 2 * values.shape[1]
+        odd = self.padding[0] % 2
+        return fine if fine.shape[1] == n_out else fine[:, odd : odd + n_out]
+
+    def _rearrange(self) -> _Kernel:
+        stride, padding, n_taps = self._sizes()
+        if stride == 1:
+            weight = self.weight.flip(2).transpose(0, 1)
+            return _Kernel(_as_image(weight), 1, n_taps - 1 - padding)
+        # Fine position 2 m + place - padding % 2 takes from coarse position m + t the tap
+        # place + 2 (padding // 2 - t).
+        n_coarse = -(-n_taps // 2)
+        weight = functional.pad(self.weight, (0, 2 * n_coarse - n_taps))
+        weight = weight.unflatten(2, (n_coarse, 2)).flip(2)  # (in, out, t, place)
+        weight = weight.permute(3, 1, 0, 2).flatten(0, 1)  # (place * out, in, t)
+        return _Kernel(_as_image(weight), 1, n_coarse - 1 - padding // 2)
+
+
+class Head(nn.Linear):
+    """`nn.Linear` in the precision of its weights, also where autocast lowers that of others.
+
+    Between body and code, or code and body, there is little to multiply and much to lose.
+    """
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map (batch, n_in) to (batch, n_out)."""
+        with without_autocast(values.device):
+            return super().forward(values.to(self.weight.dtype))
+
+
+class NormReLU(nn.Module):
+    """Each channel of each spectrum to mean 0 and variance 1, then ReLU; without parameters."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map (batch, position, channel) to the same shape."""
+        if values.shape[1] == 1:
+            # One position has no variance: torch refuses it, and its norm would always be zero.
+            return values.relu()
+        image = values.transpose(1, 2).unsqueeze(2)
+        image = functional.group_norm(image, num_groups=image.shape[1]).relu_()
+        return image.squeeze(2).transpose(1, 2)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """Context in which nothing is computed in a lower precision than it has."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()  # "meta"
+    return torch.autocast(device.type, enabled=False)
+
+
+def in_small_batches(function: Callable[[Tensor], Tensor], values: Tensor, n_pixels: int) -> Tensor:
+    """Apply a function to as many spectra at once as stay in the processor's cache.
+
+    Parameters
+    ----------
+    function : callable
+        Maps the first axis one to one.
+    values : Tensor of shape (batch, ...)
+    n_pixels : int
+        Of one spectrum.
+
+    Returns
+    -------
+    found : Tensor of shape (batch, ...)
+    """
+    n_together = max(1, _PIXELS_AT_ONCE // n_pixels)
+    if values.device.type != "cpu" or len(values) <= n_together or torch.is_grad_enabled():
+        return function(values)
+    return torch.cat([function(part) for part in values.split(n_together)])
+
+
+def _as_image(weight: Tensor) -> Tensor:
+    """From (out, in, tap) to (out, in, 1, tap), the channels next to each other in memory."""
+    return weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+
+
+def _is_same(kept: _Kept, weight: Tensor) -> bool:
+    return (
+        kept.version == weight._version
+        and kept.weight.data_ptr() == weight.data_ptr()
+        and kept.weight.dtype == weight.dtype
+        and kept.weight.device == weight.device
+    )
