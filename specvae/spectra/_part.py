@@ -37,7 +37,7 @@ _META_BYTES = 2_048
 # Rows are forced to disk whenever so many bytes have come; so much is checked after a crash.
 _SYNC_BYTES = 67_108_864
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class PartialStore:
@@ -89,12 +89,12 @@ class PartialStore:
         self.row_bytes = n_pixels * dtype.itemsize
         self.n_files = self.n_rows = self._n_synced = 0
         with contextlib.ExitStack() as opened:
-            self._journal = opened.enter_context(_open_unbuffered(self.journal_path))
-            _lock(self._journal, store)
+            self._journal = opened.enter_context(open_unbuffered(self.journal_path))
+            lock(self._journal, store)
             self._begin(settings)
             # A store whose rows have their final name already needs only its journal removed.
             if not store.exists():
-                self._rows = opened.enter_context(_open_unbuffered(self.rows_path))
+                self._rows = opened.enter_context(open_unbuffered(self.rows_path))
                 self._cut_after_last_good_row()
             self._opened = opened.pop_all()
 
@@ -116,7 +116,7 @@ class PartialStore:
         line = {"path": path, "meta": meta, "scale": scale, "crc32": zlib.crc32(data)}
         with self._rolled_back_when_full():
             _write(self._rows, data)
-            _write(self._journal, _json_line(line))
+            _write(self._journal, json_line(line))
         self.n_files += 1
         self.n_rows += 1
         if (self.n_rows - self._n_synced) * self.row_bytes >= _SYNC_BYTES:
@@ -125,14 +125,14 @@ class PartialStore:
     def refuse(self, path: str, reason: str) -> None:
         """Add a line for a file that gives no row."""
         with self._rolled_back_when_full():
-            _write(self._journal, _json_line({"path": path, "refused": reason}))
+            _write(self._journal, json_line({"path": path, "refused": reason}))
         self.n_files += 1
 
     def sync(self) -> None:
         """Force the rows to disk, and then the journal that speaks of them."""
         with self._rolled_back_when_full():
             os.fsync(self._rows.fileno())
-            _write(self._journal, _json_line({"n_synced": self.n_rows}))
+            _write(self._journal, json_line({"n_synced": self.n_rows}))
             os.fsync(self._journal.fileno())
         self._n_synced = self.n_rows
 
@@ -180,7 +180,7 @@ class PartialStore:
 
     def remove_journal(self) -> None:
         """Remove the journal of a store that has its final name."""
-        _sync_folder(self.store.parent)
+        sync_folder(self.store.parent)
         self.journal_path.unlink()
 
     def discard(self) -> None:
@@ -190,13 +190,13 @@ class PartialStore:
 
     def _begin(self, settings: dict[str, Any]) -> None:
         """Compare the first line of the journal with the settings, or write it."""
-        begun = _parse(self._journal.readline())
+        begun = parse_line(self._journal.readline())
         if begun is None:
             self._journal.truncate(0)
             self._journal.seek(0)
-            _write(self._journal, _json_line(settings))
+            _write(self._journal, json_line(settings))
             os.fsync(self._journal.fileno())
-            _sync_folder(self.store.parent)
+            sync_folder(self.store.parent)
             self.rows_path.unlink(missing_ok=True)
         elif begun != settings:
             differing = [
@@ -235,7 +235,7 @@ class PartialStore:
         stop = 0
         with open(self.journal_path, "rb") as journal:
             for line in journal:
-                entry = _parse(line)
+                entry = parse_line(line)
                 if entry is None:
                     return
                 stop += len(line)
@@ -261,7 +261,7 @@ class PartialStore:
             yield
         except OSError as error:
             self._end_at(journal_bytes)
-            if error.errno not in _FULL:
+            if error.errno not in FULL_DISK:
                 raise
             raise OSError(
                 error.errno,
@@ -317,14 +317,14 @@ def journal_path(store: Path) -> Path:
     return store.with_name(store.stem + ".journal.part")
 
 
-def npy_header(shape: tuple[int, int], dtype: np.dtype) -> bytes:
+def npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
     """Header of a .npy file, always of the same length, so that the shape can be filled in."""
     text = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"
     prefix = np.lib.format.magic(1, 0) + (HEADER_BYTES - 10).to_bytes(2, "little")
     return prefix + text.ljust(HEADER_BYTES - 11).encode("ascii") + b"\n"
 
 
-def _open_unbuffered(path: Path) -> io.FileIO:
+def open_unbuffered(path: Path) -> io.FileIO:
     """Open for reading and writing from the start, whether it exists or not."""
     binary = getattr(os, "O_BINARY", 0)  # Windows
     return io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | binary, 0o666), "r+")
@@ -336,11 +336,12 @@ def _write(file: io.FileIO, data: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def _json_line(content: dict[str, Any]) -> bytes:
+def json_line(content: dict[str, Any]) -> bytes:
+    """Return a line of a journal."""
     return json.dumps(content, allow_nan=False).encode() + b"\n"
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def parse_line(line: bytes) -> dict[str, Any] | None:
     """Return what a line says, None if it is torn."""
     if not line.endswith(b"\n"):
         return None
@@ -351,20 +352,21 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _lock(file: io.FileIO, store: Path) -> None:
+def lock(file: io.FileIO, store: Path) -> None:
+    """Raise a BlockingIOError if another process holds the journal of this store."""
     if fcntl is None:
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise BlockingIOError(
-            error.errno, f"another process is packing {store}: wait for it, or choose another name"
+            error.errno, f"another process is writing {store}: wait for it, or choose another name"
         ) from error
     except OSError:
         pass  # some network file systems have no locks
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Force new names to disk, where the file system can."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

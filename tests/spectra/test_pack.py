@@ -471,7 +471,7 @@ def test_two_processes_do_not_write_one_store(paths, store):
     settings = pack_module._settings(paths, GRID, "float32")
     other = part_module.PartialStore(store, settings, 40, np.dtype(np.float32))
     try:
-        with pytest.raises(BlockingIOError, match="another process is packing"):
+        with pytest.raises(BlockingIOError, match="another process is writing"):
             pack_spectra(paths, store, GRID)
     finally:
         other.close()
