@@ -56,11 +56,7 @@ def check_spectra(X: Any, estimator: Any) -> Any:
         If the column names of `X` are of several kinds.
     """
     if is_lazy(X):
-        if X.shape[0] < 1:
-            raise ValueError(
-                f"Found array with {X.shape[0]} sample(s) while a minimum of 1 is "
-                f"required by {type(estimator).__name__}."
-            )
+        _check_has_rows(X, estimator)
         return X
     _get_feature_names(X)  # names that `record_features` would refuse after the work
     X = check_array(
@@ -92,6 +88,7 @@ def check_spectra_like_fit(X: Any, estimator: Any) -> Any:
             raise ValueError(f"{error} Other pixels than in fit: {remedy}.") from error
         check_no_infinity(X, estimator)
         return X
+    _check_has_rows(X, estimator)
     check_same_grid(getattr(X, "grid", None), getattr(estimator, "grid_", None), estimator)
     if X.shape[1] != estimator.n_features_in_:
         raise ValueError(
@@ -99,6 +96,15 @@ def check_spectra_like_fit(X: Any, estimator: Any) -> Any:
             f"{estimator.n_features_in_} features as input. Other pixels than in fit: {remedy}."
         )
     return X
+
+
+def _check_has_rows(X: Any, estimator: Any) -> None:
+    """Raise unless a lazy matrix has a row."""
+    if X.shape[0] < 1:
+        raise ValueError(
+            f"Found array with {X.shape[0]} sample(s) while a minimum of 1 is "
+            f"required by {type(estimator).__name__}."
+        )
 
 
 def record_features(X: Any, estimator: Any) -> None:

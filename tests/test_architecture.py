@@ -11,7 +11,15 @@ import pytest
 import specvae
 
 PACKAGE = Path(specvae.__file__).parent
-FOUNDATION = {"exceptions", "_validation", "_random", "_device", "_optional", "_progress"}
+FOUNDATION = {
+    "exceptions",
+    "_device",
+    "_memory",
+    "_optional",
+    "_progress",
+    "_random",
+    "_validation",
+}
 LAYERS = [
     "spectra",
     "simulation",
@@ -22,6 +30,7 @@ LAYERS = [
     "model_selection",
     "inspection",
     "plotting",
+    "distributed",
     "demo",
 ]
 # Layers that use less than all that comes before them.
@@ -32,9 +41,10 @@ NARROW = {
     "metrics": {"spectra"},
     "model_selection": {"metrics", "spectra"},
     "plotting": {"inspection"},
+    "distributed": {"spectra"},
 }
-# Packages that a layer, or one module of it, may import. matplotlib stands nowhere: an extra is
-# imported by name where it is used.
+# Packages that a layer, or one module of it, may import. matplotlib and dask stand nowhere: an
+# extra is imported by name where it is used.
 OUTSIDE = {
     "_device": {"torch"},
     "_progress": {"tqdm"},
@@ -50,6 +60,7 @@ OUTSIDE = {
     "model_selection": {"numpy", "pandas", "sklearn"},
     "inspection": {"numpy", "pandas", "sklearn"},
     "plotting": {"numpy"},
+    "distributed": {"joblib", "numpy", "pandas", "sklearn", "torch"},
     "demo": {"numpy", "pandas", "sklearn"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

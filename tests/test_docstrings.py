@@ -16,6 +16,7 @@ LAYERS = [
     "model_selection",
     "inspection",
     "plotting",
+    "distributed",
 ]
 PUBLIC = [
     pytest.param(getattr(importlib.import_module(f"specvae.{layer}"), name), id=f"{layer}.{name}")

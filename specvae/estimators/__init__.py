@@ -2,6 +2,7 @@
 
 from ._adversarial import AdversarialAutoencoder
 from ._autoencoder import SpectralAutoencoder
+from ._batched import BatchedTransformer
 from ._mad_selector import MADSelector
 from ._partial_labels import PartialLabelRegressor
 from ._regressor import SpectralRegressor
@@ -12,6 +13,7 @@ from ._weights import visibility_weights
 
 __all__ = [
     "AdversarialAutoencoder",
+    "BatchedTransformer",
     "MADSelector",
     "PartialLabelRegressor",
     "SemiSupervisedVAE",

@@ -17,9 +17,9 @@ from ..networks import initialise, masked_l1
 from ..networks._adversarial import ConditionalAutoencoder, ConditionBins, FaderAdversary
 from ._adversarial_objective import AdversarialObjective
 from ._base import AbstractSpectralEstimator
+from ._blocks import decoded_blocks
 from ._build import DECODERS, ENCODERS, build_parts, flux_scaler, label_scaler, part_class
 from ._code import CodeMixin, score_of_error
-from ._data import row_blocks
 from ._vae import RECONSTRUCTIONS
 
 
@@ -74,11 +74,11 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Numbers that the layers multiply; weights, norms and losses stay in float32. "bfloat16"
         keeps 8 bits of each number, and is faster where the device multiplies such numbers
-        natively. "auto" takes it there, if the trained network then answers as in float32; see
-        `precision_`.
+        natively. There "auto" takes it to encode and decode, if no answer of the trained network
+        moves by more than a tenth of its error; it trains in float32 on a CPU. See `precision_`.
     compile : bool, default=False
         True runs the network through `torch.compile`, which needs a C++ compiler and a minute
-        before the first batch.
+        before the first batch. Meant for GPUs: on CPUs it was measured slower.
     n_threads : int, optional
         Threads of torch while this estimator computes; as many as torch is set to by default.
     shuffle_block : int, default=1
@@ -300,7 +300,7 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
             X, conditions=conditions
         )
 
-    def transform(self, X, *, conditions=None):
+    def transform(self, X, *, conditions=None, out=None):
         """Encode spectra: the mean of the posterior, never a sample.
 
         Parameters
@@ -308,17 +308,28 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
         X : array-like or SpectraArray of shape (n_spectra, n_pixels)
         conditions : array-like of shape (n_spectra, n_conditions)
             As in `fit`; None where `fit` had none.
+        out : array, str or Path, optional
+            Where the codes go, block by block: an array of that shape and of floats, such as a
+            memory map, an HDF5 data set or a Zarr array, which is filled; or the name of a new
+            .npy file, which is there only when it is complete.
 
         Returns
         -------
         codes : ndarray of float32, shape (n_spectra, latent_dim)
-        """
-        (codes,) = self._with_conditions(
-            X, conditions, lambda network, flux, known: network.encode(flux, known)
-        )
-        return codes
+            With `out` that array, or a read-only memory map of the file.
 
-    def decode(self, Z, conditions=None):
+        Raises
+        ------
+        ValueError, TypeError
+            If `out` cannot hold the result.
+        FileExistsError
+            If the file exists.
+        OSError
+            If the disk is full.
+        """
+        return self._encode(X, conditions, out)
+
+    def decode(self, Z, conditions=None, *, out=None):
         """Decode codes under conditions, their own or others.
 
         Parameters
@@ -327,11 +338,28 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
             Codes, as `transform` gives them.
         conditions : array-like of shape (n_spectra, n_conditions)
             Conditions of the spectra that are wanted; None where `fit` had none.
+        out : array, str or Path, optional
+            Where the flux goes, block by block, so that it need not fit into memory: an array of
+            that shape and of floats, such as a memory map, an HDF5 data set or a Zarr array,
+            which is filled; or the name of a new .npy store of float32, if the grid is known.
+            Where writing a store was interrupted, the same call goes on.
 
         Returns
         -------
         flux : ndarray of float32, shape (n_spectra, n_pixels)
             NaN in pixels that no training spectrum has.
+            With `out` that array, or the store as a `SpectraArray`.
+
+        Raises
+        ------
+        ValueError
+            If the number of columns is another, or conditions are missing or not wanted.
+        ValueError, TypeError
+            If `out` cannot hold the result.
+        FileExistsError
+            If the file exists.
+        OSError
+            If the disk is full.
         """
         check_is_fitted(self)
         network = self.net_.module_.eval()
@@ -342,16 +370,11 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
                 "latents."
             )
         known = self._known(conditions, len(codes))
-        device = next(network.parameters()).device
-        flux = np.empty((len(codes), self.n_features_in_), dtype=np.float32)
-        with torch.inference_mode(), self._compute(self.precision_).on(device):
-            for rows in row_blocks(*flux.shape):
-                code = torch.from_numpy(codes[rows]).to(device)
-                flux[rows] = network.decode(code, _rows(known, rows, device)).cpu().numpy()
-        flux[:, ~network.scaler.seen.cpu().numpy()] = np.nan
-        return flux
+        compute, n_pixels = self._compute(self.precision_), self.n_features_in_
+        blocks = decoded_blocks(network, network.decode, codes, n_pixels, compute, known)
+        return self._flux(blocks, out, codes, *(() if known is None else (known,)))
 
-    def reconstruct(self, X, *, conditions=None):
+    def reconstruct(self, X, *, conditions=None, out=None):
         """Decode the code of each spectrum under its own conditions.
 
         Parameters
@@ -359,12 +382,16 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
         X : array-like or SpectraArray of shape (n_spectra, n_pixels)
         conditions : array-like of shape (n_spectra, n_conditions)
             As in `fit`; None where `fit` had none.
+        out : array, str or Path, optional
+            Where the flux goes, as for `decode`.
 
         Returns
         -------
         flux : ndarray of float32, shape (n_spectra, n_pixels)
+            With `out` that array, or the store as a `SpectraArray`.
         """
-        return self.decode(self.transform(X, conditions=conditions), conditions)
+        # Not `transform`, whose output may have been set to a DataFrame.
+        return self.decode(self._encode(X, conditions), conditions, out=out)
 
     def score(self, X, y=None, *, conditions=None, sample_weight=None):
         """Return minus the mean of |flux - reconstruction| over valid pixels, then over spectra.
@@ -383,26 +410,25 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
         score : float
             In flux units; larger is better, 0 is perfect.
         """
-        (error,) = self._with_conditions(
+        check_is_fitted(self)
+        (error,) = self._apply(
             X,
-            conditions,
-            lambda network, flux, known: masked_l1(
-                network(flux, known).reconstruction, network.target(flux)
+            lambda network, flux, *known: masked_l1(
+                network(flux, *known).reconstruction, network.target(flux)
             ),
+            conditions=self._known(conditions, _num_samples(X)),
         )
         return score_of_error(error, sample_weight)
 
-    def _with_conditions(self, X, conditions, function):
-        """As `_apply`, for a function of (network, flux, conditions)."""
+    def _encode(self, X, conditions, out=None):
         check_is_fitted(self)
-        n_spectra = _num_samples(X)
-        known = self._known(conditions, n_spectra)
-        blocks = iter(row_blocks(n_spectra, self.n_features_in_))  # as `_apply` takes them
-
-        def with_rows(network, flux):
-            return function(network, flux, _rows(known, next(blocks), flux.device))
-
-        return self._apply(X, with_rows)
+        (codes,) = self._apply(
+            X,
+            lambda network, flux, *known: network.encode(flux, *known),
+            conditions=self._known(conditions, _num_samples(X)),
+            outs=[out],
+        )
+        return codes
 
     def _known(self, conditions, n_spectra):
         """Return checked conditions, or None where training had none."""
@@ -494,6 +520,11 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
 
     def _check_parameters(self):
         super()._check_parameters()
+        if self.accelerator is not None and self.accelerator.num_processes > 1:
+            raise ValueError(
+                f"accelerator has {self.accelerator.num_processes} processes; an adversary learns "
+                "by itself between the steps, in one process. Train in one."
+            )
         check_number("latent_dim", self.latent_dim, minimum=1, integer=True)
         check_number("adversary_weight", self.adversary_weight, minimum=0)
         check_number("adversary_steps", self.adversary_steps, minimum=1, integer=True)
@@ -504,10 +535,3 @@ class AdversarialAutoencoder(CodeMixin, AbstractSpectralEstimator):
         check_number("n_bins", self.n_bins, minimum=2, integer=True)
         check_number("kl_weight", self.kl_weight, minimum=0)
         check_choice("reconstruction", self.reconstruction, RECONSTRUCTIONS)
-
-
-def _rows(conditions, rows, device):
-    """Float32 conditions of some rows on a device, or None."""
-    if conditions is None:
-        return None
-    return torch.from_numpy(conditions[rows].astype(np.float32)).to(device)

@@ -42,11 +42,11 @@ class SpectralAutoencoder(CodeMixin, ReconstructionMixin, AbstractSpectralEstima
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Numbers that the layers multiply; weights, norms and losses stay in float32. "bfloat16"
         keeps 8 bits of each number, and is faster where the device multiplies such numbers
-        natively. "auto" takes it there, if the trained network then answers as in float32; see
-        `precision_`.
+        natively. There "auto" takes it to encode and decode, if no answer of the trained network
+        moves by more than a tenth of its error; it trains in float32 on a CPU. See `precision_`.
     compile : bool, default=False
         True runs the network through `torch.compile`, which needs a C++ compiler and a minute
-        before the first batch.
+        before the first batch. Meant for GPUs: on CPUs it was measured slower.
     n_threads : int, optional
         Threads of torch while this estimator computes; as many as torch is set to by default.
     shuffle_block : int, default=1
@@ -236,16 +236,21 @@ class SpectralAutoencoder(CodeMixin, ReconstructionMixin, AbstractSpectralEstima
         self._take_over(trained, X, first=previous is None)
         return self
 
-    def transform(self, X):
+    def transform(self, X, *, out=None):
         """Encode spectra.
 
         Parameters
         ----------
         X : array-like or SpectraArray of shape (n_spectra, n_pixels)
+        out : array, str or Path, optional
+            Where the codes go, block by block: an array of that shape and of floats, such as a
+            memory map, an HDF5 data set or a Zarr array, which is filled; or the name of a new
+            .npy file, which is there only when it is complete.
 
         Returns
         -------
         codes : ndarray of float32, shape (n_spectra, latent_dim)
+            With `out` that array, or a read-only memory map of the file.
 
         Raises
         ------
@@ -253,24 +258,67 @@ class SpectralAutoencoder(CodeMixin, ReconstructionMixin, AbstractSpectralEstima
             If the number of pixels differs from `fit`, or a spectrum has no valid pixel.
         GridMismatchError
             If `X` is known to lie on another grid.
+        ValueError, TypeError
+            If `out` cannot hold the result.
+        FileExistsError
+            If the file exists.
+        OSError
+            If the disk is full.
+
+        Notes
+        -----
+        With ``set_output(transform="pandas")`` the codes come back as a DataFrame, and `out` is
+        filled or written all the same; it cannot be a Zarr array then, which pandas does not take.
+
+        A Pipeline hands `out` on to its last step if that requests it, under scikit-learn's
+        metadata routing: ``SpectralAutoencoder(...).set_transform_request(out=True)``.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> flux = np.random.default_rng(0).normal(1.0, 0.1, (20, 50))
+        >>> autoencoder = SpectralAutoencoder(2, encoder="dense", decoder="dense", max_epochs=1)
+        >>> autoencoder = autoencoder.fit(flux)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     codes = autoencoder.transform(flux, out=f"{folder}/codes.npy")
+        ...     print(type(codes).__name__, codes.shape)
+        memmap (20, 2)
         """
-        (codes,) = self._apply(X, lambda network, flux: network.encode(flux))
+        (codes,) = self._apply(X, lambda network, flux: network.encode(flux), outs=[out])
         return codes
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X, *, out=None):
         """Decode codes to spectra.
 
         Parameters
         ----------
         X : array-like of shape (n_spectra, latent_dim)
             Codes, as `transform` gives them.
+        out : array, str or Path, optional
+            Where the flux goes, block by block, so that it need not fit into memory: an array of
+            that shape and of floats, such as a memory map, an HDF5 data set or a Zarr array,
+            which is filled; or the name of a new .npy store of float32, if the grid is known.
+            Where writing a store was interrupted, the same call goes on.
 
         Returns
         -------
         flux : ndarray of float32, shape (n_spectra, n_pixels)
             NaN in pixels that no training spectrum has.
+            With `out` that array, or the store as a `SpectraArray`.
+
+        Raises
+        ------
+        ValueError
+            If the number of columns is another.
+        ValueError, TypeError
+            If `out` cannot hold the result.
+        FileExistsError
+            If the file exists.
+        OSError
+            If the disk is full.
         """
-        return self._decode_codes(X)
+        return self._decode_codes(X, out)
 
     def score(self, X, y=None, *, sample_weight=None):
         """Return minus the mean of |flux - reconstruction| over valid pixels, then over spectra.

@@ -25,6 +25,7 @@ from .._validation import (
 )
 from ..exceptions import GridMismatchError, SpectrumError
 from ..spectra._grid import check_grid_type
+from ._blocks import Blocks, decoded_blocks, encoded_blocks
 from ._build import DECODERS, ENCODERS, check_part, check_same_network
 from ._checkpoint import Checkpoint, check_identity, digest, read_checkpoint
 from ._compute import PRECISIONS, Compute
@@ -32,9 +33,15 @@ from ._data import SpectraDataset, TrainingData, read_flux, row_blocks
 from ._flux_error import identify_flux_error
 from ._net import TrainingPlan, history_table, train_network
 from ._objective import Objective
+from ._precision import settle_precision, training_precision
+from ._share import Share, check_accelerator
 from ._simulated import identify_simulated
 from ._split import split_rows
+from ._stream import collect, digest_of_arrays, digest_of_rows, is_path, write_flux
 from ._versions import versions
+
+# Spectra on which answers in two precisions are compared.
+_N_COMPARED = 32
 
 
 class Trained(NamedTuple):
@@ -132,7 +139,8 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
             check_same_network(previous.module_, **self._network_parameters())
         grid = self._check_grid(X, continues=previous is not None)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        seeds = spawn_seeds(self.random_state, 3)
+        share = Share(self.accelerator)
+        seeds = share.same(spawn_seeds(self.random_state, 3))
         checkpoint = None
         if not one_epoch and (self.checkpoint_path is not None or resume_from is not None):
             beside = {
@@ -175,7 +183,7 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
                 simulated=simulated,
                 n_simulated=n_simulated,
                 labelled_share=labelled_share,
-                seed=batch_seed,
+                seed=share.seed(batch_seed),
             ),
             SpectraDataset(data, valid) if len(valid) else None,
             self._plan(batch_seed, one_epoch=one_epoch, checkpoint=checkpoint),
@@ -189,7 +197,13 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         history["epoch"] = np.arange(1, len(history) + 1)
         star = None if groups is None else check_groups(groups, X.shape[0])
         n_stars = None if star is None else len(np.unique(star[np.concatenate([train, valid])]))
-        compute = self._compute(self.precision)
+        precision = self.precision
+        if precision == "auto":
+            watching = valid if len(valid) else train
+            chosen = np.linspace(0, len(watching) - 1, min(len(watching), _N_COMPARED)).astype(int)
+            batch = SpectraDataset(data, watching).__getitems__(chosen.tolist())
+            precision = settle_precision(net.module_, batch)
+        compute = self._compute(precision)
         return Trained(net, X, history, grid, train, valid, interrupted, n_stars, compute)
 
     def _empty_network(self, shapes: dict[str, tuple[int, ...]]) -> torch.nn.Module:
@@ -224,17 +238,20 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         return Compute(precision, self.n_threads, self.compile)
 
     def _plan(self, seed: int, *, one_epoch: bool, checkpoint: Checkpoint | None) -> TrainingPlan:
+        device = (
+            resolve_device(self.device) if self.accelerator is None else self.accelerator.device
+        )
         return TrainingPlan(
             max_epochs=1 if one_epoch else self.max_epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             patience=self.patience,
-            device=resolve_device(self.device),
+            device=device,
             seed=seed,
             verbose=self.verbose,
             one_cycle=not one_epoch,
             checkpoint=checkpoint,
-            compute=self._compute(self.precision),
+            compute=self._compute(training_precision(self.precision, device)),
             shuffle_block=self.shuffle_block,
             accelerator=self.accelerator,
         )
@@ -288,6 +305,7 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         if self.n_threads is not None:
             check_number("n_threads", self.n_threads, minimum=1, integer=True)
         check_number("shuffle_block", self.shuffle_block, minimum=1, integer=True)
+        check_accelerator(self.accelerator)
 
     def _check_grid(self, X: Any, *, continues: bool) -> Any:
         check_grid_type("grid", self.grid)
@@ -305,8 +323,8 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         check_same_grid(known, self.grid_, self)
         return self.grid_ if known is None else known
 
-    def _decode_codes(self, X: Any) -> np.ndarray:
-        """Return flux of codes, after checking their width."""
+    def _decode_codes(self, X: Any, out: Any = None) -> Any:
+        """Flux of codes, after checking their width, where `out` says."""
         check_is_fitted(self)
         network = self.net_.module_
         codes = check_array(X, dtype=np.float32, input_name="X", estimator=self)
@@ -316,51 +334,40 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
                 f"{network.n_latents} latents."
             )
         compute = self._compute(self.precision_)
-        return decode_blocks(network, network.decode, codes, self.n_features_in_, compute)
+        blocks = decoded_blocks(network, network.decode, codes, self.n_features_in_, compute)
+        return self._flux(blocks, out, codes)
 
-    def _apply(self, X: Any, function: Any) -> list[np.ndarray]:
+    def _apply(
+        self, X: Any, function: Any, *, conditions: Any = None, outs: Any = None
+    ) -> list[Any]:
         """Arrays that a function of (network, flux) gives, block by block, joined.
 
-        `function` returns one tensor or a tuple of them, with the batch on axis 0.
+        `function` returns one tensor or a tuple of them, with the batch on axis 0; with conditions
+        it takes those of the block as well. `outs` says where each goes, see `collect`.
         """
         check_is_fitted(self)
         X = check_spectra_like_fit(X, self)
-        found = []
-        for flux, network in batches(self.net_.module_, X, self._compute(self.precision_)):
-            result = function(network, flux)
-            result = result if isinstance(result, tuple) else (result,)
-            found.append([part.cpu().numpy() for part in result])
-        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        return collect(self._blocks(X, function, conditions), outs)
+
+    def _blocks(self, X: Any, function: Any, conditions: Any = None) -> Blocks:
+        compute = self._compute(self.precision_)
+        return encoded_blocks(self.net_.module_, X, compute, function, conditions)
+
+    def _flux(self, blocks: Blocks, out: Any, *given: Any) -> Any:
+        """Flux of blocks, where `out` says; `given` is what it is computed from."""
+        if not is_path(out):
+            return collect(blocks, [out])[0]
+        state = self.net_.module_.state_dict()
+        identity = {
+            "estimator": type(self).__name__,
+            "precision": self.precision_,
+            "weights": digest_of_arrays(*(tensor.cpu().numpy() for tensor in state.values())),
+            "given": [digest_of_rows(each) for each in given],
+        }
+        return write_flux(blocks, out, self.grid_, identity, progress=bool(self.verbose))
 
 
-def batches(network: Any, X: Any, compute: Compute) -> Any:
-    """Flux on the device of a network, and the network, block by block.
-
-    What is done with a block is computed under these settings.
-
-    Raises
-    ------
-    SpectrumError
-        If a spectrum has no valid pixel where the training spectra have one.
-    """
-    network = network.eval()
-    device = next(network.parameters()).device
-    seen = network.scaler.seen.cpu().numpy()
-    with torch.inference_mode(), compute.on(device):
-        for rows in row_blocks(X.shape[0], X.shape[1]):
-            flux = read_flux(X, rows)
-            known = ~np.isnan(flux[:, seen]).all(axis=1)
-            if not known.all():
-                # Encoded all the same it would pass for a perfect mean spectrum.
-                raise SpectrumError(
-                    int(rows[np.argmin(known)]),
-                    "has no valid pixel where the training spectra have one; remove it, or "
-                    "train on spectra that cover its wavelengths.",
-                )
-            yield torch.from_numpy(flux).to(device), network
-
-
-def apply_to_rows(function: Any, trained: Trained, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+def apply_to_rows(function: Any, trained: Trained, rows: np.ndarray) -> list[np.ndarray]:
     """Float64 arrays that a function of (network, flux) gives for some rows of the training.
 
     Raises
@@ -368,26 +375,8 @@ def apply_to_rows(function: Any, trained: Trained, rows: np.ndarray) -> tuple[np
     SpectrumError
         Naming the row of `X`.
     """
+    blocks = encoded_blocks(trained.net.module_, trained.X[rows], trained.compute, function)
     try:
-        blocks = batches(trained.net.module_, trained.X[rows], trained.compute)
-        found = [function(network, flux) for flux, network in blocks]
+        return [part.astype(np.float64) for part in collect(blocks)]
     except SpectrumError as error:
         raise SpectrumError(int(rows[error.row]), error.reason) from error
-    return tuple(
-        np.concatenate([part.cpu().numpy() for part in parts]).astype(np.float64)
-        for parts in zip(*found, strict=True)
-    )
-
-
-def decode_blocks(
-    network: Any, decode: Any, inputs: np.ndarray, n_pixels: int, compute: Compute
-) -> np.ndarray:
-    """Flux that `decode` makes of codes or labels; NaN in pixels that training never saw."""
-    network = network.eval()
-    device = next(network.parameters()).device
-    flux = np.empty((len(inputs), n_pixels), dtype=np.float32)
-    with torch.inference_mode(), compute.on(device):
-        for rows in row_blocks(len(inputs), n_pixels):
-            flux[rows] = decode(torch.from_numpy(inputs[rows]).to(device)).cpu().numpy()
-    flux[:, ~network.scaler.seen.cpu().numpy()] = np.nan
-    return flux

@@ -1,8 +1,10 @@
 """The state of a training on disk, complete enough to go on as if nothing had happened."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import time
 import warnings
 import zipfile
@@ -68,7 +70,13 @@ class Checkpoint:
         numpy_generator: np.random.Generator,
         objective: Any,
     ) -> None:
-        """Write the state after a whole epoch, where it is due."""
+        """Write the state after a whole epoch, where it is due.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written, for instance to a full disk; the earlier file stays as it is.
+        """
         if self.path is None or time.monotonic() - self._written_at < 60.0 * self.minutes:
             return
         self._written_at = time.monotonic()
@@ -92,6 +100,15 @@ class Checkpoint:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, self.path)
+        # torch says in its own way, with a RuntimeError, that a disk is full.
+        except (OSError, RuntimeError) as error:
+            free_gb = 1e-9 * shutil.disk_usage(self.path.parent).free
+            raise OSError(
+                getattr(error, "errno", None) or errno.EIO,
+                f"the checkpoint {self.path} could not be written after epoch {len(history)} "
+                f"({error}; {free_gb:.3g} GB are free). What the file held before is intact: make "
+                "room, and go on from it with fit(resume_from=...)",
+            ) from error
         finally:
             part.unlink(missing_ok=True)
 

@@ -1,6 +1,7 @@
 """Batches of spectra for the network, from arrays and lazy matrices alike."""
 
 import math
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +12,8 @@ from torch.utils.data import Dataset
 
 from .._validation import check_flux, is_lazy, row_chunks
 from ..exceptions import SpectrumError
+from ._flux_reader import FluxReader
+from ._prefetch import prefetch
 
 _BLOCK_PIXELS = 1_048_576
 
@@ -78,6 +81,8 @@ class SpectraDataset(Dataset):
         if labelled_share > 0 and data.labels is not None:
             self._labelled = rows[~np.isnan(data.labels[rows]).all(axis=1)]
         self.generator = np.random.default_rng(seed)
+        self._flux = FluxReader(data.X)
+        self._flux_error = FluxReader(data.flux_error, is_flux=False)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -88,13 +93,39 @@ class SpectraDataset(Dataset):
     def __getitems__(self, indices: list[int]) -> Batch:
         rows, data = self._with_labelled(self.rows[indices]), self.data
         batch = Batch(
-            torch.from_numpy(read_flux(data.X, rows)),
+            self._flux.read(rows),
             _float(data.weight[rows]),
             None if data.labels is None else _float(data.labels[rows]),
-            None if data.flux_error is None else _inverse_variance(data.flux_error, rows),
+            None if data.flux_error is None else _inverse_variance(self._flux_error.read(rows)),
             None if data.conditions is None else _float(data.conditions[rows]),
         )
         return batch if self.simulated is None else self._with_simulated(batch)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether rows are read from somewhere when they are asked for."""
+        return is_lazy(self.data.X) or is_lazy(self.data.flux_error)
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Yield all rows in their order."""
+        starts = range(0, len(self), batch_size)
+        return (
+            self.__getitems__(list(range(start, min(start + batch_size, len(self)))))
+            for start in starts
+        )
+
+    def blocks(self, n_rows: int) -> list[np.ndarray]:
+        """Return the indices into the data set in blocks of `n_rows` rows of the store."""
+        X = self.data.X
+        stored = X.store_rows[self.rows] if is_lazy(X) else self.rows
+        order = np.argsort(stored, kind="stable")
+        starts = np.flatnonzero(np.diff(stored[order] // n_rows)) + 1
+        return np.split(order, starts)
+
+    def hold(self, blocks: list[np.ndarray]) -> None:
+        """Read these blocks of indices, each at once, and keep them for the batches to come."""
+        for reader in (self._flux, self._flux_error):
+            reader.hold([self.rows[block] for block in blocks])
 
     def _with_labelled(self, rows: np.ndarray) -> np.ndarray:
         if not len(self._labelled):
@@ -123,17 +154,21 @@ class SpectraDataset(Dataset):
         )
 
 
-def as_is(batch: Any) -> Any:
-    """Collate nothing: the data set gives whole batches."""
-    return batch
+def ahead(dataset: SpectraDataset, batches: Any) -> Generator[Batch]:
+    """Batches of a data set; a thread reads the next ones where they are not in memory.
+
+    Closing it early ends the thread.
+    """
+    return prefetch(batches) if dataset.is_read else (batch for batch in batches)
 
 
 def read_flux(X: Any, rows: np.ndarray) -> np.ndarray:
     """Return checked float32 flux of some rows; an error names the row of `X`."""
+    if is_lazy(X):
+        return FluxReader(X).read(rows).numpy()
     try:
-        # A lazy matrix may find a spectrum unusable while it is read.
         with np.errstate(over="ignore"):  # infinity is refused next
-            flux = X[rows].to_numpy() if is_lazy(X) else X[rows].astype(np.float32, copy=False)
+            flux = X[rows].astype(np.float32, copy=False)
         return check_flux(flux)
     except SpectrumError as error:
         raise SpectrumError(int(rows[error.row]), error.reason) from error
@@ -145,9 +180,9 @@ def row_blocks(n_rows: int, n_pixels: int) -> list[np.ndarray]:
     return [np.arange(chunk.start, chunk.stop) for chunk in chunks]
 
 
-def _inverse_variance(flux_error: Any, rows: np.ndarray) -> Tensor:
-    """Of some rows; an error that is not a positive number tells nothing, and weighs nothing."""
-    error = flux_error[rows].to_numpy() if is_lazy(flux_error) else flux_error[rows]
+def _inverse_variance(flux_error: Tensor) -> Tensor:
+    """Weight of each pixel; an error that is not a positive number tells nothing, and has none."""
+    error = flux_error.numpy()
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         inverse = 1.0 / np.square(error.astype(np.float64))
     inverse[~(np.isfinite(inverse) & (error > 0))] = 0.0

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,10 +16,12 @@ from skorch.helper import predefined_split
 
 from .._progress import progress_bar
 from .._random import make_generator
+from ._batch_order import make_loader
 from ._checkpoint import Checkpoint
 from ._compute import Compute
-from ._data import SpectraDataset, as_is
+from ._data import SpectraDataset, ahead
 from ._objective import EpochMean, Objective, Stage
+from ._share import Share
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,33 @@ class _SpectraNet(skorch.NeuralNet):
 
     objective: Objective
     noise: torch.Generator
+    order: torch.Generator  # of the batches
+    shuffle_block: int
+    share: Share  # of this process
+
+    def get_iterator(self, dataset, training=False):
+        shuffle_block = self.shuffle_block if training else None
+        return make_loader(
+            dataset, self.batch_size, self.order, shuffle_block=shuffle_block, share=self.share
+        )
+
+    def on_batch_begin(self, net, **kwargs):
+        pass  # skorch opens a record of each batch, which nobody reads and the history keeps
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        if iterator is None:
+            return
+        with closing(ahead(iterator.dataset, iterator)) as batches:
+            for batch in batches:
+                self.notify("on_batch_begin", batch=batch, training=training)
+                step = step_fn(batch, **fit_params)
+                self.notify("on_batch_end", batch=batch, training=training, **step)
 
     def train_step_single(self, batch, **fit_params):
         self._set_training(True)
         losses = self._losses(batch, self.noise)
         losses.total.backward()
+        self.share.add_up_gradients(self.module_, len(batch.flux))
         return {"loss": losses.total, "parts": losses.parts, "y_pred": None}
 
     def validation_step(self, batch, **fit_params):
@@ -68,10 +92,9 @@ class _SpectraNet(skorch.NeuralNet):
         """Loss of the network as it is, over a data set."""
         mean = EpochMean()
         # Not through a loader, which would draw from the generator of the training.
-        for start in range(0, len(dataset), self.batch_size):
-            rows = range(start, min(start + self.batch_size, len(dataset)))
-            batch = dataset.__getitems__(list(rows))
-            mean.add(self.validation_step(batch)["parts"])
+        with closing(ahead(dataset, dataset.in_order(self.batch_size))) as batches:
+            for batch in batches:
+                mean.add(self.validation_step(batch)["parts"])
         return mean.loss()
 
     def _losses(self, batch, generator):
@@ -109,9 +132,11 @@ class _Parts(Callback):
         self.means_["train" if training else "valid"].add(parts)
 
     def on_epoch_end(self, net, **kwargs):
-        for of, mean in self.means_.items():
+        for of, own in self.means_.items():
+            mean = EpochMean()
+            mean.join(net.share.gathered(own))
             parts = mean.means()
-            if parts:  # instead of skorch's mean over batches
+            if parts:
                 net.history.record(f"{of}_loss", mean.loss())
             if list(parts) == ["reconstruction"]:
                 continue  # it is the loss
@@ -265,6 +290,12 @@ def train_network(
     FloatingPointError
         If the loss is no longer finite.
     """
+    share = Share(plan.accelerator)
+    if len(train) < share.n_processes:
+        raise ValueError(
+            f"{len(train)} training spectra are too few for {share.n_processes} processes; train "
+            "in fewer."
+        )
     watched = train if valid is None else valid
     starts_well = getattr(network, "linear", None) is not None
     resumed = None if plan.checkpoint is None else plan.checkpoint.resume
@@ -282,12 +313,12 @@ def train_network(
         callbacks.append(("rate", _LearningRate(plan.learning_rate, n_steps, n_batches)))
     if plan.frozen_epochs:
         callbacks.append(("freeze", _Freeze(plan.frozen, plan.frozen_epochs)))
-    if plan.verbose:
+    if plan.verbose and share.is_first:
         n_before = 0 if resumed is None else len(resumed["history"])
         callbacks.append(("bar", _Bar(plan.max_epochs, n_before)))
 
     generator = make_generator(plan.seed)
-    noise = make_generator(plan.seed + 1, str(plan.device))
+    noise = make_generator(share.seed(plan.seed + 1), str(plan.device))
 
     generators = {"batches": generator, "noise": noise}
 
@@ -303,7 +334,7 @@ def train_network(
             objective=objective,
         )
 
-    is_kept = plan.checkpoint is not None and plan.checkpoint.path is not None
+    is_kept = plan.checkpoint is not None and plan.checkpoint.path is not None and share.is_first
     # After the others: what they record belongs to the state.
     callbacks.append(("end", _EndOfEpoch(keep_best, write if is_kept else None)))
     net = _SpectraNet(
@@ -317,16 +348,13 @@ def train_network(
         train_split=None if valid is None else predefined_split(valid),
         callbacks=callbacks,
         callbacks__print_log=None,
+        callbacks__train_loss=None,  # `_Parts` has the losses
+        callbacks__valid_loss=None,
         verbose=0,
-        iterator_train__shuffle=True,
-        iterator_train__collate_fn=as_is,
-        # Loaders without a generator draw from torch's global one.
-        iterator_train__generator=generator,
-        iterator_valid__collate_fn=as_is,
-        iterator_valid__generator=generator,
     )
     net.initialize()
     net.objective, net.noise = objective, noise
+    net.order, net.shuffle_block, net.share = generator, plan.shuffle_block, share
     n_epochs = plan.max_epochs
     if previous is not None and previous.moments_ is not None and not plan.one_cycle:
         net.optimizer_.load_state_dict(previous.moments_)
@@ -334,7 +362,8 @@ def train_network(
             group["lr"] = plan.learning_rate
     interrupted = False
     net.notify("on_train_begin", X=train, y=None)
-    with plan.compute.on(plan.device), _numbers_of_layers(network, plan) as of_layers:
+    compute = plan.compute.on(net.module_, training=True)
+    with compute, _numbers_of_layers(network, plan) as of_layers:
         generators.update(of_layers)
         if resumed is not None:
             assert plan.checkpoint is not None
@@ -345,6 +374,9 @@ def train_network(
                 numpy_generator=train.generator,
                 objective=objective,
             )
+            if not share.is_first:  # the file holds what the first process was to draw next
+                noise.manual_seed(share.seed(plan.seed + 1) + len(resumed["history"]))
+                train.generator = np.random.default_rng(share.seed(len(resumed["history"])))
             net.history.extend(resumed["history"])
             keep_best.go_on_from(resumed["keep_best"])
             n_epochs -= len(net.history)
@@ -395,7 +427,7 @@ def net_around(network: torch.nn.Module, device: torch.device) -> skorch.NeuralN
 
 def _only_network(net: skorch.NeuralNet, network: torch.nn.Module) -> skorch.NeuralNet:
     """Let a net go of what would be pickled: the data, the network again, the moments of `fit`."""
-    net.train_split = net.optimizer_ = net.objective = net.noise = None
+    net.train_split = net.optimizer_ = net.objective = net.noise = net.order = net.share = None
     net.callbacks, net.callbacks_ = "disable", []
     net.module = type(network)
     network.eval()

@@ -46,12 +46,27 @@ class EpochMean:
     def add(self, parts: dict[str, Part]) -> None:
         """Take in a batch."""
         for name, part in parts.items():
-            value = part.value.detach().cpu().double()
-            n_rows = torch.as_tensor(part.n_rows).cpu().double()
+            value = part.value.detach()
+            # Where the loss is: fetching each would let a GPU wait for the next batch.
+            device = torch.device("cpu") if value.device.type == "mps" else value.device
+            value = value.to(device).double()
+            n_rows = torch.as_tensor(part.n_rows, device=device).double()
             nothing = torch.zeros_like(value)
             self._sums[name] = self._sums.get(name, nothing) + n_rows * value
             self._counts[name] = self._counts.get(name, nothing) + n_rows
             self._prices[name] = part.price
+
+    def join(self, others: list["EpochMean"]) -> None:
+        """Take in what others have taken in, parts of the same batches."""
+        for other in others:
+            for name, price in other._prices.items():
+                device = other._sums[name].device
+                if name not in self._prices:
+                    self._sums[name] = torch.zeros_like(other._sums[name])
+                    self._counts[name] = torch.zeros_like(other._counts[name])
+                    self._prices[name] = price
+                self._sums[name] = self._sums[name].to(device) + other._sums[name]
+                self._counts[name] = self._counts[name].to(device) + other._counts[name]
 
     def means(self) -> dict[str, float]:
         """Return the mean of each part, over labels where it has one for each.
@@ -60,8 +75,8 @@ class EpochMean:
         """
         found = {}
         for name, total in self._sums.items():
-            concerned = self._counts[name] > 0
-            means = (total / self._counts[name])[concerned]
+            counts = self._counts[name].cpu()
+            means = (total.cpu() / counts)[counts > 0]
             found[name] = float(means.mean()) if len(means) else 0.0
         return found
 

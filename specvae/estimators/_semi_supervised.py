@@ -116,11 +116,11 @@ class SemiSupervisedVAE(
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Numbers that the layers multiply; weights, norms and losses stay in float32. "bfloat16"
         keeps 8 bits of each number, and is faster where the device multiplies such numbers
-        natively. "auto" takes it there, if the trained network then answers as in float32; see
-        `precision_`.
+        natively. There "auto" takes it to encode and decode, if no answer of the trained network
+        moves by more than a tenth of its error; it trains in float32 on a CPU. See `precision_`.
     compile : bool, default=False
         True runs the network through `torch.compile`, which needs a C++ compiler and a minute
-        before the first batch.
+        before the first batch. Meant for GPUs: on CPUs it was measured slower.
     n_threads : int, optional
         Threads of torch while this estimator computes; as many as torch is set to by default.
     shuffle_block : int, default=1
@@ -343,36 +343,67 @@ class SemiSupervisedVAE(
         self._take_over(trained, X)
         return self
 
-    def transform(self, X):
+    def transform(self, X, *, out=None):
         """Encode spectra: labels in units of their scatter, then free latents; the posterior mean.
 
         Parameters
         ----------
         X : array-like or SpectraArray of shape (n_spectra, n_pixels)
+        out : array, str or Path, optional
+            Where the codes go, block by block: an array of that shape and of floats, such as a
+            memory map, an HDF5 data set or a Zarr array, which is filled; or the name of a new
+            .npy file, which is there only when it is complete.
 
         Returns
         -------
         codes : ndarray of float32, shape (n_spectra, n_labels + n_free_latents)
+            With `out` that array, or a read-only memory map of the file.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `out` cannot hold the result.
+        FileExistsError
+            If the file exists.
+        OSError
+            If the disk is full.
         """
-        (codes,) = self._apply(X, lambda network, flux: network.encode(flux))
+        (codes,) = self._apply(X, lambda network, flux: network.encode(flux), outs=[out])
         return codes
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X, *, out=None):
         """Decode codes to spectra.
 
         Parameters
         ----------
         X : array-like of shape (n_spectra, n_labels + n_free_latents)
             Codes, as `transform` gives them.
+        out : array, str or Path, optional
+            Where the flux goes, block by block, so that it need not fit into memory: an array of
+            that shape and of floats, such as a memory map, an HDF5 data set or a Zarr array,
+            which is filled; or the name of a new .npy store of float32, if the grid is known.
+            Where writing a store was interrupted, the same call goes on.
 
         Returns
         -------
         flux : ndarray of float32, shape (n_spectra, n_pixels)
             NaN in pixels that no training spectrum has.
-        """
-        return self._decode_codes(X)
+            With `out` that array, or the store as a `SpectraArray`.
 
-    def generate(self, labels, n_samples=1, *, free="prior", random_state=None):
+        Raises
+        ------
+        ValueError
+            If the number of columns is another.
+        ValueError, TypeError
+            If `out` cannot hold the result.
+        FileExistsError
+            If the file exists.
+        OSError
+            If the disk is full.
+        """
+        return self._decode_codes(X, out)
+
+    def generate(self, labels, n_samples=1, *, free="prior", random_state=None, out=None):
         """Generate spectra from labels.
 
         Parameters
@@ -385,11 +416,15 @@ class SemiSupervisedVAE(
             Free latents: unit normal numbers, zeros, or as given for each row.
         random_state : int, RandomState or None, default=None
             Seed of the free latents.
+        out : array, str or Path, optional
+            Where the flux goes, as for `inverse_transform`; a store is continued only with the
+            same labels and seed.
 
         Returns
         -------
         flux : ndarray of float32, shape (n_stars * n_samples, n_pixels)
             The samples of one row follow each other.
+            With `out` that array, or the store as a `SpectraArray`.
 
         Raises
         ------
@@ -426,9 +461,9 @@ class SemiSupervisedVAE(
                     "for each row of labels."
                 )
             latents = np.repeat(latents, n_samples, axis=0)
-        return self.inverse_transform(np.hstack([scaled, latents]))
+        return self.inverse_transform(np.hstack([scaled, latents]), out=out)
 
-    def intervene(self, X, label, delta):
+    def intervene(self, X, label, delta, *, out=None):
         """Decode the code of each spectrum with one label changed.
 
         Compare with ``inverse_transform(transform(X))``, the same with `delta` 0: mean with mean.
@@ -440,10 +475,13 @@ class SemiSupervisedVAE(
             Name of a label, or its column.
         delta : float or array-like of shape (n_spectra,)
             Change in physical units.
+        out : array, str or Path, optional
+            Where the flux goes, as for `inverse_transform`.
 
         Returns
         -------
         flux : ndarray of float32, shape (n_spectra, n_pixels)
+            With `out` that array, or the store as a `SpectraArray`.
 
         Raises
         ------
@@ -456,7 +494,7 @@ class SemiSupervisedVAE(
         (codes,) = self._apply(X, lambda network, flux: network.encode(flux))
         scale = float(self.net_.module_.label_scaler.scale[column])
         codes[:, column] += np.asarray(delta, dtype=np.float32) / scale
-        return self.inverse_transform(codes)
+        return self.inverse_transform(codes, out=out)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns of the code: those of the labels, then latent0, latent1, ...

@@ -14,11 +14,13 @@ from sklearn.utils.validation import (
 
 from .._validation import check_choice, is_lazy, unmask
 from ..networks import LabelDecoder
-from ._base import AbstractSpectralEstimator, decode_blocks
+from ._base import AbstractSpectralEstimator
+from ._blocks import decoded_blocks
 from ._build import DECODERS, build_parts, flux_scaler, label_scaler, part_class
-from ._data import read_flux, row_blocks
+from ._data import read_flux
 from ._flux_error import check_flux_error
 from ._latent_objective import SimulatorObjective
+from ._stream import is_path
 from ._vae import RECONSTRUCTIONS
 
 
@@ -50,11 +52,11 @@ class SpectralSimulator(RegressorMixin, AbstractSpectralEstimator):
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Numbers that the layers multiply; weights, norms and losses stay in float32. "bfloat16"
         keeps 8 bits of each number, and is faster where the device multiplies such numbers
-        natively. "auto" takes it there, if the trained network then answers as in float32; see
-        `precision_`.
+        natively. There "auto" takes it to encode and decode, if no answer of the trained network
+        moves by more than a tenth of its error; it trains in float32 on a CPU. See `precision_`.
     compile : bool, default=False
         True runs the network through `torch.compile`, which needs a C++ compiler and a minute
-        before the first batch.
+        before the first batch. Meant for GPUs: on CPUs it was measured slower.
     n_threads : int, optional
         Threads of torch while this estimator computes; as many as torch is set to by default.
     shuffle_block : int, default=1
@@ -224,33 +226,48 @@ class SpectralSimulator(RegressorMixin, AbstractSpectralEstimator):
         self._take_over(trained, X)
         return self
 
-    def predict(self, X):
+    def predict(self, X, *, out=None):
         """Predict the spectrum of each row of labels.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_spectra, n_labels)
             Labels in physical units, all known.
+        out : array, str or Path, optional
+            Where the flux goes, block by block, so that it need not fit into memory: an array of
+            that shape and of floats, such as a memory map, an HDF5 data set or a Zarr array,
+            which is filled; or the name of a new .npy store of float32, if the grid is known.
+            Where writing a store was interrupted, the same call goes on.
 
         Returns
         -------
         flux : ndarray of shape (n_spectra, n_pixels) or (n_spectra,)
             Of the type that the flux had in `fit`, computed in float32; NaN in pixels that no
             training spectrum has.
+            With `out` that array, or the store as a `SpectraArray`.
+
+        Raises
+        ------
+        ValueError
+            If a label is missing or infinite, or the number of labels is another.
+        ValueError, TypeError
+            If `out` cannot hold the result.
+        FileExistsError
+            If the file exists.
+        OSError
+            If the disk is full.
         """
         check_is_fitted(self)
-        labels = validate_data(self, unmask(X), dtype=np.float64, reset=False)
-        network = self.net_.module_
-        decode = network
-        if self.n_pixels_ == 1:
-            # A table: what a row gives must not depend on its company, not even by rounding.
-            double = copy.deepcopy(network).double()
-            decode = lambda values: double(values.double())  # noqa: E731
-        compute = self._compute(self.precision_)
-        inputs = labels.astype(np.float32)
-        flux = decode_blocks(network, decode, inputs, self.n_pixels_, compute)
-        flux = flux.astype(self._dtype, copy=False)
-        return flux[:, 0] if self._one_dimensional else flux
+        labels = self._labels_like_fit(X)
+        one_dimensional = self._one_dimensional and not is_path(out)  # a store is a matrix
+
+        def compute_block(rows, given):
+            (flux,) = blocks.compute(rows, given)
+            flux = flux.astype(self._dtype, copy=False)
+            return (flux[:, 0] if one_dimensional else flux,)
+
+        blocks = self._decoded(labels)
+        return self._flux(blocks._replace(compute=compute_block), out, labels)
 
     def score(self, X, y, *, sample_weight=None):
         """Coefficient of determination of all pixels together.
@@ -273,19 +290,20 @@ class SpectralSimulator(RegressorMixin, AbstractSpectralEstimator):
             1 is perfect, 0 is as good as the mean spectrum of `y`; NaN where all spectra are
             the same.
         """
-        predicted = self.predict(X).reshape(-1, self.n_pixels_)
-        flux, _ = self._check_flux(y, len(predicted))
+        check_is_fitted(self)
+        labels = self._labels_like_fit(X)
+        flux, _ = self._check_flux(y, len(labels))
         if flux.shape[1] != self.n_pixels_:
             raise ValueError(
                 f"y has {flux.shape[1]} pixels; the training spectra have {self.n_pixels_}."
             )
-        weight = _check_sample_weight(sample_weight, predicted, ensure_non_negative=True)
+        weight = _check_sample_weight(sample_weight, labels, ensure_non_negative=True)
         residual, count, total, squares = np.zeros((4, self.n_pixels_))
         shift = self.net_.module_.scaler.mean.cpu().numpy()
-        for rows in row_blocks(*flux.shape):
+        for rows, (predicted,) in self._decoded(labels).computed():
             # About a guess of the mean: no cancellation where the flux is large.
             deviation = read_flux(flux, rows).astype(np.float64) - shift
-            error = deviation - (predicted[rows] - shift)
+            error = deviation - (predicted.astype(np.float64) - shift)
             valid = ~np.isnan(error)  # neither missing nor unknown to training
             of_block = weight[rows]
             residual += of_block @ np.where(valid, error, 0.0) ** 2
@@ -304,6 +322,20 @@ class SpectralSimulator(RegressorMixin, AbstractSpectralEstimator):
         tags.input_tags.allow_nan = False  # of labels
         tags.target_tags.multi_output = True
         return tags
+
+    def _decoded(self, labels):
+        """Flux of checked labels, float32, block by block."""
+        network = self.net_.module_
+        decode = network
+        if self.n_pixels_ == 1:
+            # A table: what a row gives must not depend on its company, not even by rounding.
+            double = copy.deepcopy(network).double()
+            decode = lambda values: double(values.double())  # noqa: E731
+        inputs, compute = labels.astype(np.float32), self._compute(self.precision_)
+        return decoded_blocks(network, decode, inputs, self.n_pixels_, compute)
+
+    def _labels_like_fit(self, X):
+        return validate_data(self, unmask(X), dtype=np.float64, reset=False)
 
     def _check_labels(self, X):
         _get_feature_names(X)  # names that `record_features` would refuse after the work

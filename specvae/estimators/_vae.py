@@ -2,7 +2,6 @@
 
 import warnings
 
-import numpy as np
 import torch
 from sklearn.utils.validation import (
     check_is_fitted,
@@ -10,9 +9,9 @@ from sklearn.utils.validation import (
 
 from .._random import make_generator, spawn_seeds
 from .._validation import check_choice, check_number
-from ..exceptions import CollapsedLatentsWarning, SpectrumError
+from ..exceptions import CollapsedLatentsWarning
 from ..networks import LatentModel, kl_to_unit_normal
-from ._base import AbstractSpectralEstimator, batches
+from ._base import AbstractSpectralEstimator, apply_to_rows
 from ._build import DECODERS, ENCODERS, build_parts, flux_scaler, part_class
 from ._code import CodeMixin, score_of_error
 from ._flux_error import check_flux_error
@@ -68,11 +67,11 @@ class SpectralVAE(CodeMixin, ReconstructionMixin, AbstractSpectralEstimator):
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Numbers that the layers multiply; weights, norms and losses stay in float32. "bfloat16"
         keeps 8 bits of each number, and is faster where the device multiplies such numbers
-        natively. "auto" takes it there, if the trained network then answers as in float32; see
-        `precision_`.
+        natively. There "auto" takes it to encode and decode, if no answer of the trained network
+        moves by more than a tenth of its error; it trains in float32 on a CPU. See `precision_`.
     compile : bool, default=False
         True runs the network through `torch.compile`, which needs a C++ compiler and a minute
-        before the first batch.
+        before the first batch. Meant for GPUs: on CPUs it was measured slower.
     n_threads : int, optional
         Threads of torch while this estimator computes; as many as torch is set to by default.
     shuffle_block : int, default=1
@@ -252,7 +251,7 @@ class SpectralVAE(CodeMixin, ReconstructionMixin, AbstractSpectralEstimator):
             )
         return self
 
-    def transform(self, X, *, return_std=False):
+    def transform(self, X, *, return_std=False, out=None):
         """Encode spectra: the mean of the posterior, never a sample.
 
         Parameters
@@ -260,32 +259,68 @@ class SpectralVAE(CodeMixin, ReconstructionMixin, AbstractSpectralEstimator):
         X : array-like or SpectraArray of shape (n_spectra, n_pixels)
         return_std : bool, default=False
             Whether to give the standard deviation of the posterior as well.
+        out : array, str or Path, optional
+            Where the codes go, block by block: an array of that shape and of floats, such as a
+            memory map, an HDF5 data set or a Zarr array, which is filled; or the name of a new
+            .npy file, which is there only when it is complete.
+            With `return_std` a pair of these, for codes and deviations.
 
         Returns
         -------
         codes : ndarray of float32, shape (n_spectra, latent_dim)
+            With `out` that array, or a read-only memory map of the file.
         std : ndarray of float32, shape (n_spectra, latent_dim)
             Only with `return_std`.
-        """
-        codes, log_variance = self._apply(X, lambda network, flux: tuple(network.posterior(flux)))
-        return (codes, np.exp(0.5 * log_variance)) if return_std else codes
 
-    def inverse_transform(self, X):
+        Raises
+        ------
+        ValueError, TypeError
+            If `out` cannot hold the result.
+        FileExistsError
+            If the file exists.
+        OSError
+            If the disk is full.
+        """
+        if not return_std:
+            (codes,) = self._apply(X, lambda network, flux: network.encode(flux), outs=[out])
+            return codes
+        if out is not None and not (isinstance(out, tuple) and len(out) == 2):
+            raise ValueError(f"out must be a pair with return_std, (codes, std), got {out!r}.")
+        return tuple(self._apply(X, _mean_and_std, outs=out))
+
+    def inverse_transform(self, X, *, out=None):
         """Decode codes to spectra.
 
         Parameters
         ----------
         X : array-like of shape (n_spectra, latent_dim)
             Codes, as `transform` gives them.
+        out : array, str or Path, optional
+            Where the flux goes, block by block, so that it need not fit into memory: an array of
+            that shape and of floats, such as a memory map, an HDF5 data set or a Zarr array,
+            which is filled; or the name of a new .npy store of float32, if the grid is known.
+            Where writing a store was interrupted, the same call goes on.
 
         Returns
         -------
         flux : ndarray of float32, shape (n_spectra, n_pixels)
             NaN in pixels that no training spectrum has.
-        """
-        return self._decode_codes(X)
+            With `out` that array, or the store as a `SpectraArray`.
 
-    def sample(self, n_samples, *, random_state=None):
+        Raises
+        ------
+        ValueError
+            If the number of columns is another.
+        ValueError, TypeError
+            If `out` cannot hold the result.
+        FileExistsError
+            If the file exists.
+        OSError
+            If the disk is full.
+        """
+        return self._decode_codes(X, out)
+
+    def sample(self, n_samples, *, random_state=None, out=None):
         """Draw codes from the prior and decode them.
 
         Parameters
@@ -294,16 +329,20 @@ class SpectralVAE(CodeMixin, ReconstructionMixin, AbstractSpectralEstimator):
             Number of spectra.
         random_state : int, RandomState or None, default=None
             Seed of the codes.
+        out : array, str or Path, optional
+            Where the flux goes, as for `inverse_transform`; a store is continued only with the
+            same seed.
 
         Returns
         -------
         flux : ndarray of float32, shape (n_samples, n_pixels)
+            With `out` that array, or the store as a `SpectraArray`.
         """
         check_is_fitted(self)
         check_number("n_samples", n_samples, minimum=1, integer=True)
         generator = make_generator(spawn_seeds(random_state, 1)[0])
         codes = torch.randn((n_samples, self.net_.module_.n_latents), generator=generator)
-        return self.inverse_transform(codes.numpy())
+        return self.inverse_transform(codes.numpy(), out=out)
 
     def score(self, X, y=None, *, sample_weight=None):
         """Return minus the mean of |flux - reconstruction| over valid pixels, then over spectra.
@@ -359,16 +398,20 @@ class SpectralVAE(CodeMixin, ReconstructionMixin, AbstractSpectralEstimator):
         check_choice("reconstruction", self.reconstruction, RECONSTRUCTIONS)
 
 
+def _mean_and_std(network, flux):
+    mean, log_variance = network.posterior(flux)
+    return mean, (0.5 * log_variance).exp()
+
+
 def _latent_kl(trained):
     """Mean divergence of each latent, over the rows that watched, or else those that trained."""
+
+    def divergence(network, flux):
+        mean, log_variance = network.posterior(flux)
+        # Each latent of each spectrum as a row of its own.
+        each = kl_to_unit_normal(mean.reshape(-1, 1), log_variance.reshape(-1, 1))
+        return each.reshape(mean.shape)
+
     rows = trained.valid if len(trained.valid) else trained.train
-    total = np.zeros(trained.net.module_.n_latents)
-    try:
-        for flux, network in batches(trained.net.module_, trained.X[rows], trained.compute):
-            mean, log_variance = network.posterior(flux)
-            # Each latent of each spectrum as a row of its own.
-            each = kl_to_unit_normal(mean.reshape(-1, 1), log_variance.reshape(-1, 1))
-            total += each.reshape(mean.shape).double().sum(dim=0).cpu().numpy()
-    except SpectrumError as error:
-        raise SpectrumError(int(rows[error.row]), error.reason) from error
-    return total / len(rows)
+    (found,) = apply_to_rows(divergence, trained, rows)
+    return found.mean(axis=0)

@@ -20,6 +20,7 @@ from ._label_losses import (
     zero_free_penalty,
 )
 from ._latent_losses import joint_mmd, kl_to_unit_normal
+from ._layers import compile_bodies
 from ._losses import masked_l1, reconstruction_loss
 from ._resnet import ResNetDecoder, ResNetEncoder
 from ._supervised import LabelDecoder, LabelOutput, LabelPredictor
@@ -50,6 +51,7 @@ __all__ = [
     "ResNetEncoder",
     "StagePlan",
     "adversarial_cross_entropy",
+    "compile_bodies",
     "gaussian_nll",
     "initialise",
     "joint_mmd",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ._conditional import join_conditions
-from ._layers import Conv, Head, TransposedConv, in_small_batches
+from ._layers import Body, Conv, Head, TransposedConv, in_small_batches
 
 _CHANNELS = (16, 16, 16, 32, 32, 32, 64, 64, 64, 128, 128, 128, 256, 512)
 _KERNELS = (7, 5, 5, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3)
@@ -91,7 +91,7 @@ class ConvEncoder(nn.Module):
         layers += [Conv(n_in, plan.n_channels, 3, padding=1, slope=_SLOPE)]
         self.n_pixels = n_pixels
         self.n_padding = plan.n_padded - n_pixels
-        self.body = nn.Sequential(*layers)
+        self.body = Body(*layers)
         self.head = Head(plan.n_channels * plan.n_positions + n_conditions, n_outputs)
 
     def features(self, flux: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ class ConvDecoder(nn.Module):
         for n_out in (*plan.channels[-2::-1], 1) if plan.channels else ():
             layers += [TransposedConv(n_in, n_out, 4, stride=2, padding=1, slope=_SLOPE)]
             n_in = n_out
-        self.body = nn.Sequential(*layers)
+        self.body = Body(*layers)
         self.output = Conv(n_in, 1, 3, padding=1)
 
     def forward(self, code: Tensor, conditions: Tensor | None = None) -> Tensor:

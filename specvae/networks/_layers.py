@@ -76,6 +76,8 @@ class _Rearranged(nn.Module):
     def _kernel(self) -> _Kernel:
         # Without gradients it is kept as long as the weight stays what it is: for one spectrum to
         # make it anew takes as long as to use it.
+        if torch.compiler.is_compiling():
+            return self._rearrange()
         if torch.is_grad_enabled() or self.weight.is_inference():
             self._kept = None
             return self._rearrange()
@@ -165,6 +167,17 @@ class TransposedConv(_Rearranged, nn.ConvTranspose1d):
         return _Kernel(_as_image(weight), 1, n_coarse - 1 - padding // 2)
 
 
+class Body(nn.Sequential):
+    """Layers one after the other, of which `compile` makes one program."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Apply them."""
+        # torch does not compile its own forward, only each layer by itself.
+        for layer in self:
+            values = layer(values)
+        return values
+
+
 class Head(nn.Linear):
     """`nn.Linear` in the precision of its weights, also where autocast lowers that of others.
 
@@ -188,6 +201,38 @@ class NormReLU(nn.Module):
         image = values.transpose(1, 2).unsqueeze(2)
         image = functional.group_norm(image, num_groups=image.shape[1]).relu_()
         return image.squeeze(2).transpose(1, 2)
+
+
+def compile_bodies(network: nn.Module, *, wanted: bool = True) -> None:
+    """Let `torch.compile` make one program of each body of a network, or undo it.
+
+    Nothing is compiled before a body is called. Encoders and decoders without a `Body`, such as
+    those of a user, are compiled whole. Neither a state dict nor a pickle knows of it.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Changed in place.
+    wanted : bool, default=True
+        False undoes it.
+
+    Examples
+    --------
+    >>> from specvae.networks import ConvEncoder
+    >>> encoder = ConvEncoder(64, 2)
+    >>> compile_bodies(encoder)
+    >>> compile_bodies(encoder, wanted=False)
+    """
+    bodies: list[nn.Module] = [part for part in network.modules() if isinstance(part, Body)]
+    for name in ("encoder", "decoder"):
+        part = getattr(network, name, None)
+        if part is not None and not any(isinstance(each, Body) for each in part.modules()):
+            bodies.append(part)
+    for body in bodies:
+        if wanted and body._compiled_call_impl is None:
+            body.compile()
+        elif not wanted:
+            body._compiled_call_impl = None
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:

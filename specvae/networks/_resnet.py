@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ._conditional import join_conditions
 from ._conv import plan_stages
-from ._layers import Conv, Head, NormReLU, TransposedConv, in_small_batches
+from ._layers import Body, Conv, Head, NormReLU, TransposedConv, in_small_batches
 
 # Channels next to the flux, then after each of 14 stages.
 _CHANNELS = (16, 16, 16, 32, 32, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512)
@@ -91,7 +91,7 @@ class ResNetDecoder(nn.Module):
         blocks = [_up_block(channels[-1], channels[-1], kernel, stride=1)]
         for n_in, n_out in pairwise(reversed(channels)):
             blocks += [_up_block(n_in, n_out, kernel, stride=2)]
-        self.body = nn.Sequential(*blocks)
+        self.body = Body(*blocks)
         self.output = Conv(channels[0], 1, 3, padding=1)
 
     def forward(self, code: Tensor, conditions: Tensor | None = None) -> Tensor:
@@ -148,7 +148,7 @@ class ResNetEncoder(nn.Module):
         self.n_pixels = n_pixels
         self.n_padding = n_positions * 2 ** (len(channels) - 1) - n_pixels
         self.n_conditions = n_conditions
-        self.body = nn.Sequential(*layers)
+        self.body = Body(*layers)
         self.head = Head(channels[-1] * n_positions + n_conditions, n_outputs)
 
     def features(self, flux: Tensor) -> Tensor:

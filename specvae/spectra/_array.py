@@ -246,23 +246,132 @@ class SpectraArray:
             start += len(block)
         return flux
 
-    def _read(self, selection: slice) -> np.ndarray:
-        # Stores such as HDF5 want increasing indices without repeats.
-        rows, back = np.unique(self._store_rows[selection], return_inverse=True)
-        flux = np.asarray(self._store[rows], dtype=self.dtype)
-        if not np.array_equal(back, np.arange(len(rows))):
-            flux = flux[back]
+    @property
+    def stored_dtype(self) -> np.dtype:
+        """Type of the numbers that `read_stored` gives."""
+        # What a store that is neither of ours nor an array says of itself may not be what it gives.
+        is_known = _is_row_store(self._store) or isinstance(self._store, np.ndarray)
+        return np.dtype(self._store.dtype) if is_known else self.dtype
+
+    @property
+    def stored_pixels(self) -> int:
+        """Pixels of a row in the store, before the maps."""
+        return int(self._store.shape[1])
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows that the store keeps together: reading one costs as much as reading all."""
+        return getattr(self._store, "chunk_rows", 1)
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether row-wise maps are still to be applied."""
+        return bool(self._maps)
+
+    @property
+    def row_factors(self) -> np.ndarray | None:
+        """Factors that give the stored rows their physical flux, float32 of shape (n_spectra,).
+
+        None where the store has no scale.
+        """
+        scale = getattr(self._store, "scale", None) if _is_row_store(self._store) else None
+        return None if scale is None else scale[self._store_rows].astype(np.float32)
+
+    def read_stored(self, out: np.ndarray | None = None) -> np.ndarray:
+        """Read all rows as the store holds them, before its scale and before the maps.
+
+        For loops that read much: they keep the memory, and turn the numbers into float32 themselves
+        with `row_factors` and `map_flux`.
+
+        Parameters
+        ----------
+        out : ndarray of `stored_dtype`, shape (n_spectra, pixels of the store), optional
+            Where to put them; C-contiguous. By default new memory.
+
+        Returns
+        -------
+        stored : ndarray of `stored_dtype`, shape (n_spectra, pixels of the store)
+            `out` if it was given.
+
+        Raises
+        ------
+        OSError
+            If a row cannot be read, with its number in the store.
+        """
+        rows = self._store_rows
+        if out is None:
+            out = np.empty((len(rows), self._store.shape[1]), dtype=self.stored_dtype)
+        if _is_row_store(self._store):
+            self._store.read_into(out, rows)
+        elif isinstance(self._store, np.ndarray):
+            for place, row in enumerate(rows):  # at once, numpy copies a map of another order whole
+                out[place] = self._store[row]
+        else:
+            out[:] = self._gather(rows)
+        return out
+
+    def map_flux(self, flux: np.ndarray) -> np.ndarray:
+        """Apply the maps to flux of some rows that `read_stored` gave.
+
+        Parameters
+        ----------
+        flux : ndarray of float32, shape (n, pixels of the store)
+            Physical flux. A map may change it in place.
+
+        Returns
+        -------
+        mapped : ndarray of float32, shape (n, n_pixels)
+
+        Raises
+        ------
+        SpectrumError
+            If a map refuses a spectrum, counted from the first row of `flux`.
+        ValueError
+            If a map gives another shape than was announced.
+        """
+        n_spectra = len(flux)
         for row_map in self._maps:
-            try:
-                flux = np.asarray(row_map.function(flux), dtype=self.dtype)
-            except SpectrumError as error:
-                raise SpectrumError(selection.start + error.row, error.reason) from error
-            if flux.shape != (len(back), row_map.n_pixels):
+            flux = np.asarray(row_map.function(flux), dtype=self.dtype)
+            if flux.shape != (n_spectra, row_map.n_pixels):
                 raise ValueError(
-                    f"a row-wise map turned {len(back)} spectra into flux of shape {flux.shape}; "
-                    f"({len(back)}, {row_map.n_pixels}) was announced in map_rows."
+                    f"a row-wise map turned {n_spectra} spectra into flux of shape {flux.shape}; "
+                    f"({n_spectra}, {row_map.n_pixels}) was announced in map_rows."
                 )
         return flux
+
+    def span(self) -> "SpectraArray":
+        """Return a view of all rows of the store from the first to the last of this view.
+
+        Its rows lie side by side, so that they can be read at once.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> view = SpectraArray(np.zeros((9, 3)))[[5, 2, 3]]
+        >>> view.span().store_rows
+        array([2, 3, 4, 5])
+        """
+        rows = self._store_rows
+        if not len(rows):
+            return self
+        return self._with(store_rows=np.arange(rows.min(), rows.max() + 1))
+
+    def _read(self, selection: slice) -> np.ndarray:
+        rows = self._store_rows[selection]
+        if _is_row_store(self._store):
+            flux = np.asarray(self._store[rows], dtype=self.dtype)
+        else:
+            flux = self._gather(rows)
+        try:
+            return self.map_flux(flux)
+        except SpectrumError as error:
+            raise SpectrumError(selection.start + error.row, error.reason) from error
+
+    def _gather(self, rows: np.ndarray) -> np.ndarray:
+        # Stores that are not ours may want increasing indices without repeats.
+        unique, back = np.unique(rows, return_inverse=True)
+        flux = np.asarray(self._store[unique], dtype=self.dtype)
+        return flux if np.array_equal(back, np.arange(len(unique))) else flux[back]
 
     def _with(self, *, store_rows: np.ndarray) -> "SpectraArray":
         view = copy.copy(self)
@@ -275,6 +384,11 @@ class SpectraArray:
             raise ValueError(
                 f"grid has {self.grid.n_pixels} pixels, the spectra have {self.shape[1]}."
             )
+
+
+def _is_row_store(store: Any) -> bool:
+    """Whether a store reads rows in any order to where they are wanted."""
+    return hasattr(store, "read_into")
 
 
 def _is_full_slice(key: Any) -> bool:

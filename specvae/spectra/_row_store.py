@@ -42,25 +42,56 @@ class RowStore(ABC):
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """Return the rows with these non-negative indices, in float32 where a scale is applied."""
         rows = np.asarray(rows, dtype=np.intp)
+        flux = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
+        self.read_into(flux, rows)
+        if self.scale is None:
+            return flux
+        flux = flux.astype(np.float32, copy=False)
+        flux *= self.scale[rows, None].astype(np.float32)
+        return flux
+
+    def read_into(self, flux: np.ndarray, rows: np.ndarray) -> None:
+        """Fill `flux` with these rows as they are stored, before any scale, each at its place.
+
+        Parameters
+        ----------
+        flux : ndarray of shape (n, n_pixels), in the dtype of the store
+            C-contiguous.
+        rows : ndarray of int, shape (n,)
+            Non-negative, in any order.
+
+        Raises
+        ------
+        IndexError
+            If the store has no such row.
+        OSError
+            If a row cannot be read, with its number.
+        """
+        rows = np.asarray(rows, dtype=np.intp)
         if len(rows) and not (rows.min() >= 0 and rows.max() < self.shape[0]):
             raise IndexError(
                 f"{self.path} holds {self.shape[0]} spectra; rows {rows.min()} to {rows.max()} "
                 "were asked for."
             )
-        flux = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
+        if len(rows) == 1:
+            self._fill(flux, int(rows[0]))
+            return
         n_together = self.chunk_rows if self.chunk_rows * self.row_bytes <= _MAX_BAND_BYTES else 1
-        for group in _row_groups(rows, n_together):
+        # In the order of the file, so that a disk with a head need not go back and forth.
+        order = np.argsort(rows, kind="stable")
+        rows = rows[order]
+        for group in _row_groups(rows, order, n_together):
             first, last = int(rows[group.start]), int(rows[group.stop - 1])
-            wanted = rows[group] - first
-            if np.array_equal(wanted, np.arange(last - first + 1)):
-                self._fill(flux[group], first)
+            if first == last and group.stop - group.start == 1:
+                self._fill(flux[order[group.start] :][:1], first)
+                continue
+            places, wanted = order[group], rows[group] - first
+            if _is_range(wanted) and _is_range(places):
+                self._fill(flux[places[0] : places[-1] + 1], first)
                 continue
             span = np.empty((last - first + 1, self.shape[1]), dtype=self.dtype)
             self._fill(span, first)
-            flux[group] = span[wanted]
-        if self.scale is None:
-            return flux
-        return flux.astype(np.float32) * self.scale[rows, None].astype(np.float32)
+            flux[places] = span[wanted]
 
     def _fill(self, flux: np.ndarray, row: int) -> None:
         """Read successive rows, or raise an OSError that names the one that cannot be read."""
@@ -196,17 +227,24 @@ def check_scale(scale: Any, n_rows: int) -> np.ndarray:
     return scale
 
 
-def _row_groups(rows: np.ndarray, chunk_rows: int) -> Iterator[slice]:
-    """Slices of `rows` that are read at once: rows of one chunk, or neighbours if chunks are rows.
+def _row_groups(rows: np.ndarray, places: np.ndarray, chunk_rows: int) -> Iterator[slice]:
+    """Slices of increasing `rows` that are read at once, and go to these places.
 
-    No more than one chunk, so that little is read beside what was asked for.
+    Rows of one chunk; or, where chunks are rows, neighbours that stay neighbours. No more than one
+    chunk, so that little is read beside what was asked for.
     """
-    together = (np.diff(rows // chunk_rows) == 0) & (np.diff(rows) >= 0)
     if chunk_rows == 1:
-        together |= np.diff(rows) == 1
+        together = (np.diff(rows) == 1) & (np.diff(places) == 1)
+    else:
+        together = np.diff(rows // chunk_rows) == 0
     starts = np.flatnonzero(np.concatenate([[True], ~together])[: len(rows)])
     for start, stop in zip(starts, [*starts, len(rows)][1:], strict=True):
         yield slice(int(start), int(stop))
+
+
+def _is_range(numbers: np.ndarray) -> bool:
+    """Whether each number is one more than that before it."""
+    return bool((np.diff(numbers) == 1).all())
 
 
 def _listed(found: dict[str, Any], n_shown: int = 20) -> str:

@@ -96,6 +96,20 @@ def write_spectra(
     >>> flux
     array([[1., 1., 1.],
            [1., 3., 5.]], dtype=float32)
+
+    The steps before a network work on a lazy matrix as its rows are read. To do them once, write
+    what they give, row by row:
+
+    >>> from specvae.preprocessing import MedianNormalizer
+    >>> raw = SpectraArray(np.array([[2.0, 4.0, 6.0], [5.0, 5.0, 15.0]]))
+    >>> normalised = MedianNormalizer().transform(raw)  # nothing is read yet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = Path(folder) / "normalised.npy"
+    ...     grid = WavelengthGrid(5000.0, 0.5, 3)
+    ...     flux = write_spectra(normalised.__getitem__, store, grid, meta=meta).to_numpy()
+    >>> flux
+    array([[0.5, 1. , 1.5],
+           [1. , 1. , 3. ]], dtype=float32)
     """
     check_grid_type("grid", grid, required=True)
     check_choice("dtype", dtype, ("float32", "float16"))

@@ -48,6 +48,20 @@ class StoreContract:
         np.testing.assert_array_equal(flux, MATRIX[rows])
 
     @pytest.mark.parametrize(
+        "rows", [[7], [2, 3, 4], [4, 3, 2], [11, 0, 5, 1, 4, 0, 6], []], ids=str
+    )
+    def test_reads_rows_in_any_order_to_where_they_are_wanted(
+        self, write, open_store, layout, rows
+    ):
+        store = open_store(write(layout))
+        around = np.full((len(rows) + 2, 20), -1.0, dtype=store.dtype)
+        store.read_into(around[1:-1], np.array(rows, dtype=int))
+        np.testing.assert_array_equal(around[1:-1], MATRIX[rows])
+        assert (around[[0, -1]] == -1).all()
+        with pytest.raises(IndexError, match="holds 12 spectra"):
+            store.read_into(around[:1], np.array([12]))
+
+    @pytest.mark.parametrize(
         "key",
         [slice(2, 9, 3), slice(None, None, -1), [7, 0, 7, 3], np.arange(12) % 5 == 0],
         ids=str,

@@ -227,6 +227,50 @@ def test_error_of_one_spectrum_names_its_row_too(spectra, key):
         view[key]
 
 
+@pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f8"])
+def test_stored_rows_scales_and_maps_add_up_to_the_flux(tmp_path, matrix, dtype):
+    np.save(tmp_path / "m.npy", matrix.astype(dtype))
+    store = NpyStore(tmp_path / "m.npy", scale=np.arange(10.0))
+    view = SpectraArray(store).map_rows(double)[[7, 3, 3, 8]]
+    assert (view.stored_dtype, view.stored_pixels, view.chunk_rows) == (np.dtype(dtype), 3, 1)
+    assert view.is_mapped and not SpectraArray(store).is_mapped
+    out = np.empty((4, 3), dtype=dtype)
+    assert view.read_stored(out) is out
+    np.testing.assert_array_equal(out, matrix[[7, 3, 3, 8]])
+    assert view.row_factors.dtype == np.float32
+    flux = out.astype(np.float32) * view.row_factors[:, None]
+    np.testing.assert_array_equal(view.map_flux(flux), view.to_numpy())
+
+
+def test_stored_rows_of_any_store(matrix):
+    class Store:
+        shape, dtype = matrix.shape, np.dtype(np.float16)  # what it gives is wider
+
+        def __getitem__(self, rows):
+            assert (np.diff(rows) > 0).all()
+            return 1e6 * matrix[rows]
+
+    view = SpectraArray(Store())[[5, 2, 5]]
+    assert view.stored_dtype == np.float32 and view.row_factors is None
+    np.testing.assert_array_equal(view.read_stored(), 1e6 * matrix[[5, 2, 5]])
+    columns = SpectraArray(np.asfortranarray(matrix))[[5, 2, 5]]
+    assert columns.stored_dtype == np.float64 and columns.row_factors is None
+    np.testing.assert_array_equal(columns.read_stored(), matrix[[5, 2, 5]])
+
+
+def test_error_of_a_map_counts_from_the_flux_that_it_was_given(spectra, matrix):
+    view = spectra[[0, 9, 8]].map_rows(refuse_above_20)
+    with pytest.raises(SpectrumError, match="spectrum 1 is too bright"):
+        view.map_flux(matrix[[0, 9]].astype(np.float32))
+
+
+def test_span_holds_the_rows_between(spectra, matrix):
+    view = spectra.map_rows(double)[[8, 5, 6, 5]]
+    np.testing.assert_array_equal(view.span().store_rows, [5, 6, 7, 8])
+    np.testing.assert_array_equal(view.span().to_numpy(), 2 * matrix[5:9])
+    assert len(spectra[[]].span()) == 0
+
+
 def test_pickle_keeps_rows_maps_and_grid(tmp_path, matrix):
     np.save(tmp_path / "m.npy", matrix)
     grid = WavelengthGrid(5000.0, 1.0, 3)

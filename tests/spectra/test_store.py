@@ -36,6 +36,20 @@ def test_reads_rows_in_the_order_asked(path_and_system, matrix, rows):
     np.testing.assert_array_equal(store[np.array(rows, dtype=int)], matrix[rows])
 
 
+def test_neighbours_are_read_at_once_where_they_stay_neighbours(path, matrix, monkeypatch):
+    reads, original = [], NpyStore._read_into
+
+    def read_into(self, flux, row):
+        reads.append((row, len(flux)))
+        original(self, flux, row)
+
+    monkeypatch.setattr(NpyStore, "_read_into", read_into)
+    flux = np.empty((6, 5), dtype=np.float32)
+    NpyStore(path).read_into(flux, np.array([9, 3, 4, 5, 2, 10]))
+    np.testing.assert_array_equal(flux, matrix[[9, 3, 4, 5, 2, 10]])
+    assert reads == [(2, 1), (3, 3), (9, 1), (10, 1)]
+
+
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", ">f4", ">f8"])
 def test_reads_any_float_in_any_byte_order(tmp_path, matrix, dtype):
     np.save(tmp_path / "m.npy", matrix.astype(dtype))

@@ -4,7 +4,7 @@ import inspect
 from typing import Any
 
 from sklearn.base import BaseEstimator
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.linear_model import LinearRegression, Ridge
@@ -18,6 +18,7 @@ from ._astro_machines import PublishedNormalizer
 # Plain ones: what they learn is arrays and numbers, and no parameter of theirs is a function.
 _OF_SCIKIT_LEARN = (
     FrozenEstimator,
+    IncrementalPCA,
     LinearRegression,
     MissingIndicator,
     PCA,

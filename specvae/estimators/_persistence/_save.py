@@ -35,8 +35,8 @@ def save(estimator: Any, path: Any) -> None:
     Parameters
     ----------
     estimator : estimator or Pipeline
-        Any of specvae, and of scikit-learn Pipeline, FrozenEstimator, PCA, StandardScaler,
-        SimpleImputer, MissingIndicator, LinearRegression and Ridge.
+        Any of specvae, and of scikit-learn Pipeline, FrozenEstimator, PCA, IncrementalPCA,
+        StandardScaler, SimpleImputer, MissingIndicator, LinearRegression and Ridge.
     path : str or Path
         Written whole or not at all; an older file stays until then.
 
