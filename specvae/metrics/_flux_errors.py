@@ -1,15 +1,20 @@
 """Spectra as checked matrices, and mean differences between them."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .._validation import unmask
+from .._validation import is_lazy, unmask
+from ..exceptions import SpectrumError
 
 
-def flux_matrix(name: str, flux: Any, shape: tuple[int | None, int | None]) -> np.ndarray:
-    """Return spectra as a float matrix of the wanted shape; NaN passes, infinity does not."""
-    matrix = np.asarray(unmask(flux))
+def flux_matrix(name: str, flux: Any, shape: tuple[int | None, int | None]) -> Any:
+    """Return spectra as a float matrix of the wanted shape; NaN passes, infinity does not.
+
+    A lazy matrix stays one, and is checked as `rows_of` reads it.
+    """
+    matrix: Any = flux if is_lazy(flux) else np.asarray(unmask(flux))
     if matrix.dtype.kind != "f":
         matrix = matrix.astype(np.float64)
     wanted = tuple("any" if size is None else size for size in shape)
@@ -21,8 +26,11 @@ def flux_matrix(name: str, flux: Any, shape: tuple[int | None, int | None]) -> n
             f"{name} has shape {matrix.shape}; wanted is (n_spectra, n_pixels) = "
             f"({wanted[0]}, {wanted[1]}): one row for each spectrum, on the same pixels."
         )
-    if not matrix.size:
+    if 0 in matrix.shape:
         raise ValueError(f"{name} is empty, of shape {matrix.shape}; give at least one spectrum.")
+    if is_lazy(matrix):
+        checked = partial(_without_infinity, name=name)
+        return matrix.map_rows(checked, n_pixels=matrix.shape[1], grid=matrix.grid)
     if np.isinf(matrix).any():
         row, pixel = np.argwhere(np.isinf(matrix))[0]
         raise ValueError(
@@ -30,6 +38,27 @@ def flux_matrix(name: str, flux: Any, shape: tuple[int | None, int | None]) -> n
             "as NaN."
         )
     return matrix
+
+
+def rows_of(matrix: Any, rows: Any) -> np.ndarray:
+    """Return some rows of what `flux_matrix` gave, read if it is lazy."""
+    if not is_lazy(matrix):
+        return matrix[rows]
+    try:
+        return matrix[rows].to_numpy()
+    except SpectrumError as error:
+        row = np.arange(len(matrix))[rows][error.row]
+        raise SpectrumError(int(row), error.reason) from error
+
+
+def _without_infinity(flux: np.ndarray, name: str) -> np.ndarray:
+    """Return rows of a lazy matrix as they are, if none holds infinity."""
+    infinite = np.isinf(flux).any(axis=1)
+    if infinite.any():
+        raise SpectrumError(
+            int(np.argmax(infinite)), f"of {name} contains infinity; mark missing pixels as NaN."
+        )
+    return flux
 
 
 def mean_difference(one: np.ndarray, other: np.ndarray, compared: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._validation import check_groups, row_chunks
-from ._flux_errors import flux_matrix, mean_difference, ratio_to_nothing
+from ._flux_errors import flux_matrix, mean_difference, ratio_to_nothing, rows_of
 from ._labels import mean_by_star
 
 
@@ -54,14 +54,14 @@ def gis(
 
     Parameters
     ----------
-    reconstructions : array-like of shape (n_rows, n_pixels)
+    reconstructions : array-like or SpectraArray of shape (n_rows, n_pixels)
         Of every row of the design, decoded from the codes as they are; NaN is a missing pixel.
-    intervened : array-like of shape (n_interventions, n_pixels)
+    intervened : array-like or SpectraArray of shape (n_interventions, n_pixels)
         Decoded from the changed codes of `core_rows`, in that order.
     core_rows, variant_rows : array-like of int, shape (n_interventions,)
         Rows of `reconstructions`: which code was changed, and the star that it should look like,
         as `GenerativeDesign` knows them. The core itself is no intervention.
-    truth : array-like of shape (n_rows, n_pixels), optional
+    truth : array-like or SpectraArray of shape (n_rows, n_pixels), optional
         Noiseless spectra, scaled as the reconstructions are.
     groups : array-like of shape (n_rows,), optional
         Star of each row; by default the interventions on one core are one star.
@@ -109,12 +109,13 @@ def gis(
     # Score, doing nothing, intervened and reconstruction against the truth.
     errors = np.full((4, len(core)), np.nan)
     for rows in row_chunks(len(core), unmoved.shape[1]):
-        wanted, before, after = unmoved[variant[rows]], unmoved[core[rows]], moved[rows]
+        wanted, before = rows_of(unmoved, variant[rows]), rows_of(unmoved, core[rows])
+        after = rows_of(moved, rows)
         compared = np.isfinite(wanted + before + after)
         errors[0, rows] = mean_difference(after, wanted, compared)
         errors[1, rows] = mean_difference(before, wanted, compared)
         if true is not None:
-            exact = true[variant[rows]]
+            exact = rows_of(true, variant[rows])
             compared &= ~np.isnan(exact)
             errors[2, rows] = mean_difference(after, exact, compared)
             errors[3, rows] = mean_difference(wanted, exact, compared)

@@ -9,7 +9,13 @@ import numpy as np
 from .._validation import check_groups, row_chunks
 from ..spectra import WavelengthGrid, doppler_factor
 from ..spectra._grid import check_grid_type
-from ._flux_errors import flux_matrix, mean_difference, mean_of_known, ratio_to_nothing
+from ._flux_errors import (
+    flux_matrix,
+    mean_difference,
+    mean_of_known,
+    ratio_to_nothing,
+    rows_of,
+)
 from ._labels import mean_by_star
 from ._shift import at_places, neighbours, shift_flux, source_places
 
@@ -62,11 +68,11 @@ def rvis(
     ----------
     grid : WavelengthGrid
         Pixels of the spectra.
-    reconstructions : array-like of shape (n_spectra, n_pixels)
+    reconstructions : array-like or SpectraArray of shape (n_spectra, n_pixels)
         Decoded from the codes as they are; NaN is a missing pixel.
     intervened : array-like of shape (n_velocities, n_spectra, n_pixels), or iterable
-        Decoded from the moved codes. A generator that gives one (n_spectra, n_pixels) array for
-        each velocity saves memory.
+        Decoded from the moved codes. A generator that gives one (n_spectra, n_pixels) array or
+        SpectraArray for each velocity saves memory.
     velocities_kms : array-like of shape (n_velocities,)
         By how much the velocity was moved, in km/s; positive is away from us.
     window_aa : (low, high), default=(6050.0, 6250.0)
@@ -131,9 +137,10 @@ def rvis(
         if n_given > len(velocities):
             break
         moved = flux_matrix(f"intervened[{number}]", moved, unmoved.shape)
-        for rows in row_chunks(len(unmoved), window.stop - window.start):
+        # Whole rows are read of a lazy matrix, and the window is cut from them.
+        for rows in row_chunks(len(unmoved), grid.n_pixels):
             errors[:, number, rows] = _velocity_errors(
-                grid, unmoved[rows], moved[rows], velocities[number], window
+                grid, rows_of(unmoved, rows), rows_of(moved, rows), velocities[number], window
             )
     if n_given != len(velocities):
         came = "more" if n_given > len(velocities) else str(n_given)

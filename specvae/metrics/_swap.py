@@ -7,9 +7,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .._validation import check_choice, check_groups
+from .._validation import check_choice, check_groups, row_chunks
 from ..exceptions import SpectrumError
-from ._flux_errors import flux_matrix
+from ._flux_errors import flux_matrix, rows_of
 from ._labels import StarMean, mean_by_star
 from ._twins import check_twin
 
@@ -46,14 +46,14 @@ def swap_error(
 
     Parameters
     ----------
-    swapped : array-like of shape (n_spectra, n_pixels)
+    swapped : array-like or SpectraArray of shape (n_spectra, n_pixels)
         Flux of row i decoded from the code of i's twin and the labels of i; finite.
-    truth : array-like of shape (n_spectra, n_pixels)
+    truth : array-like or SpectraArray of shape (n_spectra, n_pixels)
         Flux of row i; NaN is a missing pixel, which is left out.
     twin : array-like of int, shape (n_spectra,)
         Row whose code was decoded for row i. Rows that are linked so make a pair: the errors of
         its stars go together, so that a pair counts once and error bars count pairs.
-    reconstruction : array-like of shape (n_spectra, n_pixels), optional
+    reconstruction : array-like or SpectraArray of shape (n_spectra, n_pixels), optional
         Flux of row i decoded from its own code: the error without a swap.
     groups : array-like of shape (n_spectra,), optional
         Star of each row, where stars have several spectra: all spectra of two twins are one pair.
@@ -88,15 +88,27 @@ def swap_error(
     (0.005, 0.0, 0.005, 1)
     """
     check_choice("error", error, ("squared", "absolute"))
-    truth = _check_truth(truth)
+    truth = flux_matrix("truth", truth, (None, None))
     pair = _pair_of(twin, groups, len(truth))
-    by_spectrum = _pixel_mean(_check_decoded("swapped", swapped, truth), truth, error)
-    constant_by_spectrum = _pixel_mean(_mean_spectrum(truth, pair), truth, error)
+    constant = _mean_spectrum(truth, pair)
+    decoded = {"swapped": swapped, "reconstruction": reconstruction}
+    decoded = {
+        name: flux_matrix(name, flux, truth.shape)
+        for name, flux in decoded.items()
+        if flux is not None
+    }
+    constant_by_spectrum = np.empty(len(truth))
+    errors = {name: np.empty(len(truth)) for name in decoded}
+    for rows in row_chunks(*truth.shape):
+        true = rows_of(truth, rows).astype(np.float64)
+        constant_by_spectrum[rows] = _pixel_mean(constant, true, error)
+        for name, flux in decoded.items():
+            errors[name][rows] = _pixel_mean(_decoded(name, flux, true, rows), true, error)
+    by_spectrum = errors["swapped"]
     swap = mean_by_star(by_spectrum, pair)
     own = excess = own_by_spectrum = None
     if reconstruction is not None:
-        decoded = _check_decoded("reconstruction", reconstruction, truth)
-        own_by_spectrum = _pixel_mean(decoded, truth, error)
+        own_by_spectrum = errors["reconstruction"]
         own = mean_by_star(own_by_spectrum, pair)
         excess = mean_by_star(by_spectrum - own_by_spectrum, pair)
     return SwapError(
@@ -140,26 +152,31 @@ def _pixel_mean(flux: np.ndarray, truth: np.ndarray, error: str) -> np.ndarray:
     return np.nanmean(difference**2 if error == "squared" else difference, axis=1)
 
 
-def _mean_spectrum(truth: np.ndarray, pair: np.ndarray) -> np.ndarray:
+def _mean_spectrum(truth: Any, pair: np.ndarray) -> np.ndarray:
     """Mean flux of each pixel, every pair once; NaN where no star has it."""
-    weight = (1.0 / np.bincount(pair))[pair][:, None] * ~np.isnan(truth)
+    weight = (1.0 / np.bincount(pair))[pair]
+    total, count = np.zeros((2, truth.shape[1]))
+    for rows in row_chunks(*truth.shape):
+        true = rows_of(truth, rows).astype(np.float64)
+        known = ~np.isnan(true)
+        for row in np.flatnonzero(~known.any(axis=1))[:1]:
+            raise SpectrumError(
+                int(row + rows.start), "of truth has no valid pixel (all NaN); remove it."
+            )
+        total += weight[rows] @ np.nan_to_num(true)
+        count += weight[rows] @ known
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (weight * np.nan_to_num(truth)).sum(axis=0) / weight.sum(axis=0)
+        return total / count
 
 
-def _check_truth(truth: Any) -> np.ndarray:
-    truth = flux_matrix("truth", truth, (None, None)).astype(np.float64, copy=False)
-    for row in np.flatnonzero(np.isnan(truth).all(axis=1))[:1]:
-        raise SpectrumError(int(row), "of truth has no valid pixel (all NaN); remove it.")
-    return truth
-
-
-def _check_decoded(name: str, flux: Any, truth: np.ndarray) -> np.ndarray:
-    flux = flux_matrix(name, flux, truth.shape).astype(np.float64, copy=False)
-    bad = np.isnan(flux) & ~np.isnan(truth)
+def _decoded(name: str, flux: Any, true: np.ndarray, rows: slice) -> np.ndarray:
+    """Return some rows of decoded flux, which must have each pixel that the truth has."""
+    decoded = rows_of(flux, rows).astype(np.float64)
+    bad = np.isnan(decoded) & ~np.isnan(true)
     if bad.any():
+        row = rows.start + int(np.argmax(bad.any(axis=1)))
         raise ValueError(
-            f"{name} holds {int(bad.sum())} values that are not finite, the first in row "
-            f"{int(np.argmax(bad.any(axis=1)))}; a decoder must give every pixel that truth has."
+            f"{name} holds {int(bad[row - rows.start].sum())} values that are not finite in row "
+            f"{row}; a decoder must give every pixel that truth has."
         )
-    return flux
+    return decoded

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from .._validation import check_groups, check_number, unmask
-from ._flux_errors import flux_matrix
+from ._flux_errors import flux_matrix, rows_of
 from ._labels import mean_by_star
 
 # Below this transmission too little of the star is left to say what it looks like there.
@@ -63,9 +63,9 @@ def telluric_rejection(
 
     Parameters
     ----------
-    flux : array-like of shape (n_spectra, n_pixels)
+    flux : array-like or SpectraArray of shape (n_spectra, n_pixels)
         What was encoded, in any scale; NaN is a missing pixel.
-    reconstruction : array-like of shape (n_spectra, n_pixels)
+    reconstruction : array-like or SpectraArray of shape (n_spectra, n_pixels)
         What came out, on the same scale.
     telluric : array-like of shape (n_pixels,) or (n_spectra, n_pixels)
         Transmission of the atmosphere, from 0 to 1, as of molecfit; or a boolean mask, True in
@@ -143,7 +143,8 @@ def telluric_rejection(
     slopes = np.full((2, len(flux)), np.nan)
     n_pixels = np.zeros(len(flux), dtype=int)
     for row in range(len(flux)):
-        depths = _depths(flux[row], drawn[row], telluric[row], smoothing_pixels)
+        given = rows_of(flux, slice(row, row + 1))[0], rows_of(drawn, slice(row, row + 1))[0]
+        depths = _depths(*given, telluric[row], smoothing_pixels)
         if depths is not None:
             slopes[:, row], n_pixels[row] = _matched_slopes(*depths, min_depth)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -192,7 +193,7 @@ def _check_telluric(telluric: Any, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(telluric, shape)
 
 
-def _line_width(drawn: np.ndarray) -> float:
+def _line_width(drawn: Any) -> float:
     """Typical standard deviation of the lines of spectra, in pixels, at least half a pixel.
 
     For Gaussian lines of depth d and width s, the sums of d**2 and of its derivative squared are
@@ -200,7 +201,8 @@ def _line_width(drawn: np.ndarray) -> float:
     of a blaze would pass for a line as broad as the spectrum.
     """
     widths = []
-    for row in drawn:
+    for number in range(len(drawn)):
+        row = rows_of(drawn, slice(number, number + 1))[0]
         known = ~np.isnan(row)
         if known.sum() < 3:
             continue

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 
-from .._validation import check_choice, refuse_infinity, row_chunks
+from .._validation import check_choice, is_lazy, refuse_infinity, row_chunks
 from ..exceptions import SpectrumError
 from ..spectra import WavelengthGrid
 from ._rows import REMEDY, AbstractRowTransformer, RowTransform
@@ -100,14 +100,14 @@ def divide_by_median(flux: np.ndarray, invalid: str = "raise") -> np.ndarray:
     return flux / np.where(usable, median, np.nan).astype(flux.dtype)[:, None]
 
 
-def valid_median(flux: np.ndarray) -> np.ndarray:
+def valid_median(flux: Any) -> np.ndarray:
     """Exact median of the valid pixels of each spectrum.
 
     Equal to ``np.nanmedian(flux, axis=1)``, several times faster on long spectra, and silent.
 
     Parameters
     ----------
-    flux : ndarray of shape (n_spectra, n_pixels)
+    flux : ndarray or SpectraArray of shape (n_spectra, n_pixels)
         Flux in float32 or float64; NaN is a missing pixel.
 
     Returns
@@ -131,6 +131,8 @@ def valid_median(flux: np.ndarray) -> np.ndarray:
     >>> valid_median(np.array([[1.0, np.nan, 2.0], [7.0, 5.0, 6.0]]))
     array([1.5, 6. ])
     """
+    if is_lazy(flux):
+        return np.concatenate([valid_median(block) for block in flux.iter_batches()])
     n_spectra, n_pixels = flux.shape
     if n_pixels >= _LOOP_FROM:
         return np.array([_partitioned_median(row) for row in flux], dtype=flux.dtype)

@@ -155,14 +155,14 @@ def quality_report(
     )
 
 
-def der_snr(flux: np.ndarray) -> np.ndarray:
+def der_snr(flux: Any) -> np.ndarray:
     r"""Signal-to-noise ratio per pixel from the flux alone, DER_SNR [1]_.
 
     The median over ``1.482602 / sqrt(6) * median(|2 f(i) - f(i-2) - f(i+2)|)``.
 
     Parameters
     ----------
-    flux : ndarray of shape (n_spectra, n_pixels)
+    flux : ndarray or SpectraArray of shape (n_spectra, n_pixels)
         Flux; NaN is a missing pixel, which takes the differences it belongs to with it.
 
     Returns
@@ -185,6 +185,8 @@ def der_snr(flux: np.ndarray) -> np.ndarray:
     >>> der_snr(np.array([[10.0, 10.0, 12.0, 10.0, 10.0]])).round(3)
     array([4.13])
     """
+    if is_lazy(flux):
+        return np.concatenate([der_snr(block) for block in flux.iter_batches()])
     if flux.shape[1] < 5:
         return np.full(len(flux), np.nan, dtype=flux.dtype)
     difference = np.abs(2.0 * flux[:, 2:-2] - flux[:, :-4] - flux[:, 4:])
