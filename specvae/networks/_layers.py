@@ -16,6 +16,12 @@ from torch.nn import functional
 
 # One spectrum of HARPS: what a layer then gives stays in a cache of 32 MB.
 _PIXELS_AT_ONCE = 327_680
+# Layers next to the bottleneck, up to 320 positions: there the weights take more memory than the
+# values, and are read once for the whole batch.
+N_SHORT = 5
+# Below so many positions torch takes the channels of a norm one after the other, across the memory.
+_FEW_POSITIONS = 1024
+_EPSILON = 1e-5  # added to a variance, as in torch
 # Positions that a layer with a single channel takes together, as if they were its channels.
 _FOLD = 8
 
@@ -170,10 +176,10 @@ class TransposedConv(_Rearranged, nn.ConvTranspose1d):
 class Body(nn.Sequential):
     """Layers one after the other, of which `compile` makes one program."""
 
-    def forward(self, values: Tensor) -> Tensor:
-        """Apply them."""
+    def forward(self, values: Tensor, first: int = 0, stop: int | None = None) -> Tensor:
+        """Apply those from `first` to `stop`."""
         # torch does not compile its own forward, only each layer by itself.
-        for layer in self:
+        for layer in list(self)[first:stop]:
             values = layer(values)
         return values
 
@@ -198,8 +204,13 @@ class NormReLU(nn.Module):
         if values.shape[1] == 1:
             # One position has no variance: torch refuses it, and its norm would always be zero.
             return values.relu()
+        if values.shape[1] < _FEW_POSITIONS:
+            values = values.float() if values.dtype == torch.bfloat16 else values
+            deviation = values - values.mean(dim=1, keepdim=True)
+            variance = deviation.square().mean(dim=1, keepdim=True)
+            return (deviation * torch.rsqrt(variance + _EPSILON)).relu_()
         image = values.transpose(1, 2).unsqueeze(2)
-        image = functional.group_norm(image, num_groups=image.shape[1]).relu_()
+        image = functional.group_norm(image, num_groups=image.shape[1], eps=_EPSILON).relu_()
         return image.squeeze(2).transpose(1, 2)
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ._conditional import join_conditions
 from ._conv import plan_stages
-from ._layers import Body, Conv, Head, NormReLU, TransposedConv, in_small_batches
+from ._layers import N_SHORT, Body, Conv, Head, NormReLU, TransposedConv, in_small_batches
 
 # Channels next to the flux, then after each of 14 stages.
 _CHANNELS = (16, 16, 16, 32, 32, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512)
@@ -37,11 +37,11 @@ class ResidualBlock(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Map (batch, position, n_in) to (batch, other position, n_out)."""
-        if len(self.skip) > 1:
-            # Both paths begin with the same norm and activation.
-            active = self.branch[0](values)
-            return self.branch[1:](active) + self.skip[1](active)
-        return self.branch(values) + self.skip(values)
+        if len(self.skip) < 2:
+            return self.branch(values) + self.skip(values)
+        # Both paths begin with the same norm and activation.
+        active = self.branch[0](values)
+        return self.branch[1:](active) + self.skip[1](active)
 
 
 class ResNetDecoder(nn.Module):
@@ -97,12 +97,14 @@ class ResNetDecoder(nn.Module):
     def forward(self, code: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map codes (batch, n_inputs) to flux (batch, n_pixels)."""
         code = join_conditions(code, conditions, self.n_conditions)
-        return in_small_batches(self._flux, self.head(code), self.n_pixels)
-
-    def _flux(self, start: Tensor) -> Tensor:
-        start = start.unflatten(1, self.bottleneck).transpose(1, 2)  # (batch, position, channel)
-        flux = self.output(self.body(start))[:, : self.n_pixels, 0]  # (batch, n_pixels)
+        start = self.head(code).unflatten(1, self.bottleneck).transpose(1, 2)
+        values = self.body(start, 0, N_SHORT)  # (batch, position, channel)
+        flux = in_small_batches(self._last, values, self.n_pixels)
         return flux.to(start.dtype)  # autocast may have lowered it
+
+    def _last(self, values: Tensor) -> Tensor:
+        flux = self.output(self.body(values, N_SHORT))  # (batch, padded, 1)
+        return flux[:, : self.n_pixels, 0]  # (batch, n_pixels)
 
 
 class ResNetEncoder(nn.Module):
@@ -153,12 +155,14 @@ class ResNetEncoder(nn.Module):
 
     def features(self, flux: Tensor) -> Tensor:
         """Output of the blocks, flattened."""
-        return in_small_batches(self._features, flux, self.n_pixels)
-
-    def _features(self, flux: Tensor) -> Tensor:
-        padded = functional.pad(flux, (0, self.n_padding))  # (batch, padded)
-        features = self.body(padded[:, :, None])  # (batch, position, channel)
+        n_long = max(0, len(self.body) - N_SHORT)
+        values = in_small_batches(lambda part: self._first(part, n_long), flux, self.n_pixels)
+        features = self.body(values, n_long)  # (batch, position, channel)
         return features.transpose(1, 2).flatten(1)  # (batch, channel * position)
+
+    def _first(self, flux: Tensor, n_layers: int) -> Tensor:
+        padded = functional.pad(flux, (0, self.n_padding))  # (batch, padded)
+        return self.body(padded[:, :, None], 0, n_layers)  # (batch, position, channel)
 
     def forward(self, flux: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map flux (batch, n_pixels) to outputs (batch, n_outputs)."""

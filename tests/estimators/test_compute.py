@@ -201,6 +201,8 @@ def test_precision_survives_a_file(spectra, tmp_path):
     shutil.which("g++") is None and shutil.which("c++") is None,
     reason="torch.compile needs a C++ compiler",
 )
+# torch's own compiler looks at the gradient of what a body is given.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 def test_a_compiled_network_is_the_same_network(spectra):
     flux, labels = spectra
     flux = flux[:, 68:132]

@@ -70,7 +70,7 @@ def test_transposed_conv_is_conv_transpose1d(
     assert_same_layer(nn.Sequential(TransposedConv(*sizes, slope=slope)), theirs, 4, length)
 
 
-@pytest.mark.parametrize("length", [2, 50])
+@pytest.mark.parametrize("length", [2, 50, 1100])
 def test_norm_relu_is_instance_norm_and_relu(length):
     assert_same_layer(NormReLU(), nn.Sequential(nn.InstanceNorm1d(5), nn.ReLU()), 5, length)
 
