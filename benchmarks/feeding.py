@@ -9,8 +9,9 @@ epochs and validation share, which keeps the best weights too. As `fit` does, th
 library keep freed memory; what `fit` gains over one that does not is printed beside it.
 
 What is compared runs in turn in one process; each pair gives a ratio, of which the median and the
-extremes are printed, beside a control that times the same side twice. The targets are for the clock
-on the wall; the time of the processor is given too, since others may use the machine. Writes
+extremes are printed, beside a control that times the same side twice. The target of the rate is for
+the clock on the wall; the overhead is judged by the time of the processor, since others may use the
+machine and the same side twice differs by more than the limit on the wall. Writes
 benchmarks/results/feeding.json; the stores, 0.6 GB each, are temporary.
 """
 
@@ -31,10 +32,10 @@ import torch
 from specvae._memory import keep_freed_memory
 from specvae.estimators import SpectralAutoencoder
 from specvae.estimators._batch_order import make_loader
-from specvae.estimators._build import DECODERS, ENCODERS, build_parts
+from specvae.estimators._build import DECODERS, ENCODERS, build_parts, flux_scaler
 from specvae.estimators._data import SpectraDataset, TrainingData, ahead
 from specvae.estimators._net import rise_and_fall
-from specvae.networks import Autoencoder, FluxScaler, masked_l1
+from specvae.networks import Autoencoder, masked_l1
 from specvae.spectra import HDF5Store, NpyStore, SpectraArray, ZarrStore
 
 SEED = 0
@@ -179,14 +180,11 @@ def measure_rates() -> dict[str, Any]:
 
 
 def network_of(flux: np.ndarray, kind: str) -> Autoencoder:
-    """Build an autoencoder for these spectra, with the mean and the scatter taken plainly."""
+    """Build an autoencoder for these spectra, as `fit` does."""
     n_pixels = flux.shape[1]
-    seen = ~np.isnan(flux).all(axis=0)
-    mean = np.full(n_pixels, np.nan, dtype=np.float32)
-    mean[seen] = np.nanmean(flux[:, seen], axis=0)
-    scale = float(np.sqrt(np.nanmean((flux - mean) ** 2)))
+    scaler = flux_scaler(flux, np.arange(len(flux)), np.ones(len(flux)))
     parts = (ENCODERS[kind], (n_pixels, 8), {}), (DECODERS[kind], (8, n_pixels), {})
-    return Autoencoder(*build_parts(SEED, *parts), FluxScaler(torch.from_numpy(mean), scale), 8)
+    return Autoencoder(*build_parts(SEED, *parts), scaler, 8)
 
 
 def step(network: Autoencoder, optimizer: torch.optim.Optimizer, flux: torch.Tensor) -> float:
@@ -331,7 +329,7 @@ def main() -> None:
     missed = [
         f"{ratio:.3f} of at most {found['limit']} for {name}"
         for name, found in record["overhead"].items()
-        if (ratio := found["fit / by hand"]["wall"][0]) > found["limit"]
+        if (ratio := found["fit / by hand"]["processor"][0]) > found["limit"]
     ]
     rate = record["rates"][".npy"]["training batches"]["wall"][0]
     if rate < TARGET_RATE:

@@ -10,8 +10,11 @@
    depths and velocities by star, and noise. On views of it an autoencoder is trained for 200
    steps, 1,600 spectra are encoded into a file, 200 reconstructed into a store, IncrementalPCA is
    fitted, and a pipeline is searched over by star. The figure is the largest resident size
-   (VmHWM), less that of the same class doing the same to eight spectra in memory: what torch
-   itself takes for one batch.
+   (VmHWM), less what is taken without the store, "torch's own": for train, encode and decode that
+   of the same call on eight spectra in memory, so of one batch in torch; for search that of one fit
+   of the autoencoder alone on those eight, without a search; for control, IncrementalPCA, that of
+   the imports and of the eight spectra, so that all memory of the decompositions counts against
+   it.
 
 Each runs in a process of its own. Prints tables, writes benchmarks/results/memory.json.
 """

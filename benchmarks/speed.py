@@ -10,8 +10,8 @@ would be 1.00 on a quiet machine. Every variant runs in a process of its own, si
 the package changes how the C library keeps memory.
 
 Errors are relative, |x - x'| / |x|, against the eager network in float64: with the weights that
-torch draws for the eager network, for which the limits were set, and with those of `initialise`,
-which keep the signal as large as in a trained network. What bfloat16 does to
+torch draws for the eager network, and with those of `initialise`, which keep the signal as large as
+in a trained network: with the former the output is little but the biases. What bfloat16 does to
 trained weights is measured on labels: a SpectralRegressor is trained on simulated spectra, and the
 largest move of a label is given in units of its error.
 
@@ -33,7 +33,7 @@ from torch import nn
 from specvae.estimators import SpectralRegressor
 from specvae.estimators._compute import Compute
 from specvae.estimators._data import Batch
-from specvae.estimators._precision import has_native_bfloat16, largest_move
+from specvae.estimators._precision import has_native_bfloat16, largest_move, settle_precision
 from specvae.networks import ConvDecoder, ConvEncoder, ResNetDecoder, initialise
 from specvae.simulation import simulate_spectra
 from specvae.spectra import WavelengthGrid
@@ -241,18 +241,20 @@ def timed(name: str, variants: list[str], n_rounds: int, n_threads: int) -> dict
     pipes, processes = {}, []
     for variant in variants:
         pipes[variant], theirs = context.Pipe()
-        process = context.Process(target=worker, args=(theirs, name, variant, n_threads))
+        arguments = (theirs, name, variant, n_threads)
+        process = context.Process(target=worker, args=arguments, daemon=True)
         process.start()
+        theirs.close()  # so that the end of the worker is the end of the pipe
         processes.append(process)
         assert pipes[variant].recv() == "ready"
     seconds: dict[str, list[float]] = {variant: [] for variant in variants}
     for k in range(n_rounds):
-        for variant in variants[k % 2 :: 1] + variants[: k % 2]:
+        first = k % len(variants)  # none has the same place in each round
+        for variant in variants[first:] + variants[:first]:
             pipes[variant].send(True)
             seconds[variant].append(pipes[variant].recv())
-    for variant in variants:
-        pipes[variant].send(False)
     for process in processes:
+        process.terminate()
         process.join()
     return seconds
 
@@ -294,7 +296,8 @@ def moves_of_labels() -> dict[str, float]:
     error = np.abs(model.predict(flux[test]) - labels[test].to_numpy()).mean(axis=0)
     constant = np.abs(labels[test] - labels[train].mean()).mean().to_numpy()
     return {
-        "largest move / error": largest_move(model.net_.module_, batch),
+        "largest move / error": largest_move(model.net_.module_, [batch]),
+        "auto chooses": settle_precision(model.net_.module_, [batch]),
         "error / constant's": float((error / constant).mean()),
     }
 
@@ -326,6 +329,9 @@ def main() -> None:
     print(json.dumps(record["machine"]), "torch", torch.__version__)
     print("bfloat16 on trained weights:", record["bfloat16 on trained weights"])
     missed = []
+    move = record["bfloat16 on trained weights"]["largest move / error"]
+    if move > 0.1:
+        missed.append(f"bfloat16 moves a label by {move:.2f} of its error, 0.1 allowed")
     for name, limit in LARGEST_ERROR.items():
         if name not in chosen.networks:
             continue
@@ -336,8 +342,11 @@ def main() -> None:
             shown = ", ".join(f"{kind} {value:.1e}" for kind, value in found.items())
             print(f"{name}, {weights} weights: relative errors: {shown}")
             assert found["float64"] < 1e-12, "the outputs are not the same"
-            if as_torch_draws and found["float32"] > limit:
-                missed.append(f"{name}: float32 error {found['float32']:.1e} of {limit:.0e}")
+            if found["float32"] > limit:
+                missed.append(
+                    f"{name}: float32 error {found['float32']:.1e} of {limit:.0e} with {weights} "
+                    f"weights (eager {found['eager float32']:.1e})"
+                )
     variants = ["eager", "eager again", "eager one by one", "float32", "bfloat16"]
     if chosen.compile:
         variants += ["compiled float32", "compiled bfloat16"]

@@ -68,3 +68,8 @@ def test_continuous_integration_runs_what_the_readme_names():
         if line and not line.startswith(("#", "set ", "cd "))
     ]
     assert commands == ["make test"]
+
+
+def test_streaming_runs(capsys):
+    exec(python_blocks(ROOT / "docs/scale.md")[0], {})
+    assert capsys.readouterr().out == "(60, 4) (60, 256) (60, 4)\n"

@@ -16,7 +16,7 @@ from .._progress import progress_bar
 from .._validation import check_choice, check_number
 from ..exceptions import DataQualityWarning, SpectrumError
 from ..spectra import SpectraArray
-from ._block import Archive, Block, compute_block
+from ._block import UNREADABLE, Archive, Block, compute_block
 from ._identity import digest, sample_rows
 from ._keep import check_client, keep
 from ._part import PartialResult
@@ -74,7 +74,10 @@ def transform_archive(
         call had. So many are computed again, at most, where a worker is killed.
     invalid : {"raise", "nan"}, default="raise"
         What to do with spectra that cannot be read or used: finish all other blocks and then
-        raise an error, or write NaN and warn. The call may be repeated with the other.
+        raise an error, or write NaN and warn. The call may be repeated with the other. A thousand
+        of them stop it at once; with "nan", a thousand that cannot be read, as when a disk is
+        gone for a while. When a call goes on, "raise" tries all of them again, and "nan" those
+        that could not be read.
     progress : bool, optional
         Whether to draw a progress bar; by default where stderr is a terminal.
 
@@ -86,8 +89,8 @@ def transform_archive(
     Raises
     ------
     SpectrumError
-        At the end, naming the first spectra that cannot be read or used. All blocks without one
-        are written, and the same call computes the others.
+        Naming the first spectra that cannot be read or used, at the end or where they are too
+        many. Blocks without one are written, and the same call computes the others.
     ValueError
         If an argument cannot be used, or an unfinished result is there that was begun with
         another estimator, store, method or `block_rows`.
@@ -178,13 +181,14 @@ def transform_archive(
         n_rows=n_rows,
         block_rows=block_rows,
         default_block_rows=max(1, _BLOCK_PIXELS // n_pixels),
+        again=lambda reason: invalid == "raise" or reason.startswith(UNREADABLE),
     )
     archive = Archive(estimator, spectra, method, keep_rest=invalid == "nan")
     show = sys.stderr.isatty() if progress is None else progress
     try:
         unusable = _fill(part, archive, client, show=show)
         if unusable:
-            _refuse(unusable, part)
+            _refuse(unusable, part, invalid)
         part.finish()
     finally:
         part.close()
@@ -193,7 +197,7 @@ def transform_archive(
 
 
 def _fill(part: PartialResult, archive: Archive, client: Any, *, show: bool) -> dict[int, str]:
-    """Compute the blocks that are missing; return the spectra for which there is no result."""
+    """Compute the blocks that are missing; return the spectra that forbid to finish."""
     missing = [block for block in range(part.n_blocks) if block not in part.done]
     unusable: dict[int, str] = {}
     all_unusable: dict[int, Block] = {}  # of the wanted blocks; filled with NaN at the end
@@ -210,17 +214,16 @@ def _fill(part: PartialResult, archive: Archive, client: Any, *, show: bool) -> 
                 bar.update(stop - start)
             elif archive.keep_rest:
                 all_unusable[block] = found
-            else:
-                unusable |= found.unusable
-                if len(unusable) >= _MAX_UNUSABLE:
-                    return unusable
+            unusable |= {row: why for row, why in found.unusable.items() if part.again(why)}
+            if len(unusable) >= _MAX_UNUSABLE:
+                return unusable
     for block, found in all_unusable.items():
         if part.layout is None or part.layout[1].kind not in "fc":
             return _joined(each.unusable for each in all_unusable.values())
         start, stop = part.span(block)
         shape, dtype = part.layout
         part.write(block, np.full((stop - start, *shape), np.nan, dtype), found.unusable)
-    return unusable
+    return {} if archive.keep_rest else unusable
 
 
 def _computed(
@@ -267,7 +270,7 @@ def _says_what_is_kept(part: PartialResult) -> Iterator[None]:
         kept = f"{part.n_rows_done} of {part.n_rows} spectra are written"
         error.add_note(
             f"transform_archive stopped; {kept}, and the same call goes on from there."
-            if part.done
+            if part.n_rows_done
             else "transform_archive stopped; nothing is written."
         )
         raise
@@ -277,7 +280,7 @@ def _joined(unusable: Iterable[dict[int, str]]) -> dict[int, str]:
     return {row: why for block in unusable for row, why in block.items()}
 
 
-def _refuse(unusable: dict[int, str], part: PartialResult) -> NoReturn:
+def _refuse(unusable: dict[int, str], part: PartialResult, invalid: str) -> NoReturn:
     first = min(unusable)
     stopped = len(unusable) >= _MAX_UNUSABLE
     others = [str(row) for row in sorted(unusable)[1 : 1 + _N_SHOWN]]
@@ -288,13 +291,14 @@ def _refuse(unusable: dict[int, str], part: PartialResult) -> NoReturn:
     stay = (
         f"{part.n_rows_done} of {part.n_rows} spectra are written"
         f"{', the call stopped early' if stopped else ', all blocks without such spectra'}; "
-        if part.done
+        if part.n_rows_done
         else "Nothing is written; "
     )
+    other = "repeat it with invalid='nan'" if invalid == "raise" else "give a store without them"
     raise SpectrumError(
         first,
         f"cannot be used: {unusable[first].rstrip('.')}.{too} {stay}mend the store and repeat the "
-        "same call, or repeat it with invalid='nan'.",
+        f"same call, or {other}.",
     )
 
 

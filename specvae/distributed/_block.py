@@ -16,6 +16,10 @@ _ONE_AT_A_TIME = threading.Lock()
 _NOT_OF_A_ROW = (BlockingIOError, FileNotFoundError, PermissionError)
 
 
+# How the reason begins where the store, and not the spectrum, may be at fault.
+UNREADABLE = "cannot be read: "
+
+
 class Archive(NamedTuple):
     """What all blocks have in common; sent to the workers once."""
 
@@ -87,5 +91,5 @@ def _unusable(archive: Archive, rows: np.ndarray) -> dict[int, str]:
         except SpectrumError as error:
             found[int(row)] = error.reason
         except OSError as error:
-            found[int(row)] = f"cannot be read: {error}"
+            found[int(row)] = f"{UNREADABLE}{error}"
     return found

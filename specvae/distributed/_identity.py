@@ -2,6 +2,8 @@
 
 import functools
 import hashlib
+import operator
+import sys
 import types
 import zlib
 from collections.abc import Iterator
@@ -109,7 +111,7 @@ def _parts(value: Any) -> list[Any]:
     if isinstance(value, functools.partial):
         return [value.func, value.args, value.keywords]
     if isinstance(value, types.MethodType):
-        return [value.__func__.__qualname__, value.__self__]
+        return [value.__func__, value.__self__]
     if isinstance(value, types.FunctionType):
         return _function_parts(value)
     if isinstance(value, types.CodeType):
@@ -131,8 +133,19 @@ def _parts(value: Any) -> list[Any]:
 
 def _function_parts(function: types.FunctionType) -> list[Any]:
     name = f"{function.__module__}.{function.__qualname__}"
-    if "<" not in function.__qualname__:
+    if _is_imported(function):
         return [name]
-    # A lambda, or a function in a function: many have this name.
+    # Many may have this name: lambdas, functions in functions, what a notebook defines anew.
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    return [name, function.__code__, function.__defaults__, cells]
+    return [name, function.__code__, function.__defaults__, function.__kwdefaults__, cells]
+
+
+def _is_imported(function: types.FunctionType) -> bool:
+    """Whether a module, other than the script or notebook itself, has this function."""
+    if function.__module__ == "__main__":
+        return False
+    try:
+        found = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
+    except (AttributeError, KeyError):
+        return False
+    return found is function

@@ -11,7 +11,7 @@ import io
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 from ..spectra._part import (
     FULL_DISK,
     HEADER_BYTES,
+    give_name,
     journal_path,
     json_line,
     lock,
@@ -31,6 +32,8 @@ from ..spectra._part import (
 )
 
 _FORMAT = {"format": "specvae-archive-journal", "version": 1}
+
+_Layout = tuple[tuple[int, ...], np.dtype]  # of a row
 
 
 class PartialResult:
@@ -49,6 +52,8 @@ class PartialResult:
     block_rows : int or None
         Rows of a block; None takes those of the call that began, or else `default_block_rows`.
     default_block_rows : int
+    again : callable
+        Takes the reason why a row is NaN, and says whether its block is to be computed again.
 
     Attributes
     ----------
@@ -75,28 +80,31 @@ class PartialResult:
         n_rows: int,
         block_rows: int | None,
         default_block_rows: int,
+        again: Callable[[str], bool],
     ):
-        self.out, self.n_rows = out, n_rows
+        self.out, self.n_rows, self.again = out, n_rows, again
         self.rows_path, self.journal_path = rows_path(out), journal_path(out)
         self.done: dict[int, dict[int, str]] = {}
-        self.layout: tuple[tuple[int, ...], np.dtype] | None = None  # of a row
+        self.layout: _Layout | None = None
+        self._holds_blocks = False  # also such as this call computes again
         _check_out(out)
         with contextlib.ExitStack() as opened:
             self._journal = opened.enter_context(open_unbuffered(self.journal_path))
             lock(self._journal, out)
             entries = list(self._whole_lines())
+            if out.exists() and not entries:  # it appeared after the first look
+                self.journal_path.unlink(missing_ok=True)
+                raise _exists(out)
             begun = entries[0][1] if entries else None
             known = begun.get("block_rows") if begun else None
             self.block_rows = block_rows or known or default_block_rows
             self._identity = {**_FORMAT, **identity, "block_rows": self.block_rows}
             if begun is not None:
                 self._check_same(begun, samples)
-            self.is_named = begun is not None and out.exists() and not self.rows_path.exists()
+            self.is_named = out.exists()
             if self.is_named:
-                self._check_whole([entry for _, entry in entries[1:]])
-            elif out.exists():
-                raise self._would_replace()
-            else:
+                self._check_named([entry for _, entry in entries])
+            if not self.is_named:
                 self._rows = opened.enter_context(open_unbuffered(self.rows_path))
                 # While they are open, and so while no other process can take them over.
                 opened.callback(self._remove_if_empty)
@@ -110,8 +118,13 @@ class PartialResult:
 
     @property
     def n_rows_done(self) -> int:
-        """Rows that are written."""
-        return sum(stop - start for start, stop in map(self.span, self.done))
+        """Rows that are written, and of which the next such call will compute none again."""
+        kept = [block for block, unusable in self.done.items() if not self.is_again(unusable)]
+        return sum(stop - start for start, stop in map(self.span, kept))
+
+    def is_again(self, unusable: dict[int, str]) -> bool:
+        """Whether a block with these unusable rows is to be computed again."""
+        return any(map(self.again, unusable.values()))
 
     def span(self, block: int) -> tuple[int, int]:
         """First row of a block, and the row after its last."""
@@ -171,11 +184,20 @@ class PartialResult:
         self.done[block] = unusable
 
     def finish(self) -> None:
-        """Give the rows their final name, and remove the journal."""
+        """Give the rows their final name, and remove the journal.
+
+        Raises
+        ------
+        FileExistsError
+            If another file has the name by now.
+        """
         if not self.is_named:
             with self._told_when_full():
                 os.fsync(self._rows.fileno())
-            os.replace(self.rows_path, self.out)
+            try:
+                give_name(self.rows_path, self.out)
+            except FileExistsError:
+                raise self._would_replace() from None
         sync_folder(self.out.parent)
         self.journal_path.unlink()
 
@@ -185,7 +207,7 @@ class PartialResult:
 
     def _remove_if_empty(self) -> None:
         # A call that failed before its first block leaves nothing that a corrected one would meet.
-        if not self.done and not self.is_named:
+        if not (self.done or self._holds_blocks or self.is_named):
             self.rows_path.unlink(missing_ok=True)
             self.journal_path.unlink(missing_ok=True)
 
@@ -207,12 +229,37 @@ class PartialResult:
                 f"{self.rows_path.name} and {self.journal_path.name} to begin anew."
             )
 
-    def _check_whole(self, entries: list[dict[str, Any]]) -> None:
-        """Raise unless the file that has the name already is the one of this journal."""
-        blocks = _blocks(entries)
-        if len(blocks) < self.n_blocks:
+    def _check_named(self, lines: list[dict[str, Any]]) -> None:
+        """Raise unless the file that has the name already is the one of this journal.
+
+        Where blocks of it are to be computed again, it loses the name.
+        """
+        if self.rows_path.exists() and not os.path.samefile(self.rows_path, self.out):
             raise self._would_replace()
-        self.done = {block: _unusable(entry) for block, entry in blocks.items()}
+        with open(self.out, "rb", buffering=0) as rows:
+            self.done = self._whole_blocks(rows, lines, _layout(lines))
+        if len(self.done) < self.n_blocks:
+            raise self._would_replace()
+        # It is there where the call was interrupted when the file had both names.
+        self.rows_path.unlink(missing_ok=True)
+        if any(map(self.is_again, self.done.values())):
+            os.replace(self.out, self.rows_path)
+            self.is_named, self.done = False, {}
+
+    def _whole_blocks(
+        self, rows: io.FileIO, lines: list[dict[str, Any]], layout: _Layout | None
+    ) -> dict[int, dict[int, str]]:
+        """Return the blocks that still have their checksum, with their unusable rows."""
+        whole: dict[int, dict[int, str]] = {}
+        if layout is None:
+            return whole
+        row_bytes = _row_bytes(*layout)
+        for block, entry in _blocks(lines).items():
+            start, stop = self.span(block)
+            rows.seek(HEADER_BYTES + start * row_bytes)
+            if _crc32_of(rows, (stop - start) * row_bytes) == entry["crc32"]:
+                whole[block] = _unusable(entry)
+        return whole
 
     def _would_replace(self) -> FileExistsError:
         return FileExistsError(
@@ -226,7 +273,7 @@ class PartialResult:
     def _take_over(
         self, entries: list[tuple[int, dict[str, Any]]], samples: dict[str, int]
     ) -> None:
-        """Keep the blocks that still have their checksum, and cut a torn line."""
+        """Keep the blocks that are good, and cut a torn line."""
         end = entries[-1][0] if entries else 0
         self._journal.truncate(end)
         self._journal.seek(end)
@@ -237,18 +284,14 @@ class PartialResult:
                 self._rows.truncate(0)
             return
         lines = [entry for _, entry in entries]
-        layout = next((line for line in lines if "row_shape" in line), None)
+        layout = _layout(lines)
         if layout is None:
             return
-        shape, dtype = tuple(layout["row_shape"]), np.dtype(layout["dtype"])
-        row_bytes = _row_bytes(shape, dtype)
-        for block, entry in _blocks(lines).items():
-            start, stop = self.span(block)
-            self._rows.seek(HEADER_BYTES + start * row_bytes)
-            if _crc32_of(self._rows, (stop - start) * row_bytes) == entry["crc32"]:
-                self.done[block] = _unusable(entry)
+        whole = self._whole_blocks(self._rows, lines, layout)
+        self._holds_blocks = bool(whole)
+        self.done = {block: why for block, why in whole.items() if not self.is_again(why)}
         with self._told_when_full():
-            self._lay_out(shape, dtype)
+            self._lay_out(*layout)
 
     def _lay_out(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
         """Write the header and give the file its length, of which the disk keeps what is filled."""
@@ -293,8 +336,18 @@ def _check_out(out: Path) -> None:
             errno.ENOENT, "the folder for the result does not exist; create it", str(out.parent)
         )
     if out.exists() and not journal_path(out).exists():
-        reason = "the result exists; read it with numpy.load, or delete it to compute it anew"
-        raise FileExistsError(errno.EEXIST, reason, str(out))
+        raise _exists(out)
+
+
+def _exists(out: Path) -> FileExistsError:
+    reason = "the result exists; read it with numpy.load, or delete it to compute it anew"
+    return FileExistsError(errno.EEXIST, reason, str(out))
+
+
+def _layout(lines: list[dict[str, Any]]) -> _Layout | None:
+    """Return shape and type of a row, None where no row was written."""
+    line = next((line for line in lines if "row_shape" in line), None)
+    return None if line is None else (tuple(line["row_shape"]), np.dtype(line["dtype"]))
 
 
 def _blocks(entries: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:

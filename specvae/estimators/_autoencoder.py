@@ -43,7 +43,8 @@ class SpectralAutoencoder(CodeMixin, ReconstructionMixin, AbstractSpectralEstima
         Numbers that the layers multiply; weights, norms and losses stay in float32. "bfloat16"
         keeps 8 bits of each number, and is faster where the device multiplies such numbers
         natively. There "auto" takes it to encode and decode, if no answer of the trained network
-        moves by more than a tenth of its error; it trains in float32 on a CPU. See `precision_`.
+        moves by more than a twentieth of its error on up to 512 spectra, and trains in float32 on a
+        CPU. See `precision_`.
     compile : bool, default=False
         True runs the network through `torch.compile`, which needs a C++ compiler and a minute
         before the first batch. Meant for GPUs: on CPUs it was measured slower.
@@ -55,7 +56,8 @@ class SpectralAutoencoder(CodeMixin, ReconstructionMixin, AbstractSpectralEstima
         one spectrum here and one there is slow.
     accelerator : accelerate.Accelerator, optional
         Trains on several devices or hosts, each of which sees its share of a batch (extra
-        "accelerate"); `device` is then the accelerator's.
+        "accelerate"); `device` is then the accelerator's. See docs/scale.md for what is then the
+        same as in one process.
     linear_path : bool, default=False
         True adds the principal components of the training spectra as a fixed path beside encoder
         and decoder: the network starts as PCA and learns what PCA misses. Worth it for a few

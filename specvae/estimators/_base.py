@@ -41,7 +41,7 @@ from ._stream import collect, digest_of_arrays, digest_of_rows, is_path, write_f
 from ._versions import versions
 
 # Spectra on which answers in two precisions are compared.
-_N_COMPARED = 32
+_N_COMPARED = 512
 
 
 class Trained(NamedTuple):
@@ -56,6 +56,17 @@ class Trained(NamedTuple):
     interrupted: bool
     n_stars: int | None = None  # None where groups were not given
     compute: Compute = Compute()
+
+
+def _compared(data: TrainingData, rows: np.ndarray) -> np.ndarray:
+    """At most 512 of the rows, those with most labels first, else evenly spread."""
+    n_compared = min(len(rows), _N_COMPARED)
+    spread = rows[np.linspace(0, len(rows) - 1, n_compared).astype(int)]
+    if data.labels is None:
+        return spread
+    candidates = np.concatenate([spread, np.setdiff1d(rows, spread)])
+    n_labels = np.isfinite(data.labels[candidates]).sum(axis=1)
+    return candidates[np.argsort(-n_labels, kind="stable")[:n_compared]]
 
 
 class AbstractSpectralEstimator(BaseEstimator, ABC):
@@ -140,6 +151,7 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         grid = self._check_grid(X, continues=previous is not None)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         share = Share(self.accelerator)
+        share.check_labels(extra.get("labels"))
         seeds = share.same(spawn_seeds(self.random_state, 3))
         checkpoint = None
         if not one_epoch and (self.checkpoint_path is not None or resume_from is not None):
@@ -199,10 +211,9 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         n_stars = None if star is None else len(np.unique(star[np.concatenate([train, valid])]))
         precision = self.precision
         if precision == "auto":
-            watching = valid if len(valid) else train
-            chosen = np.linspace(0, len(watching) - 1, min(len(watching), _N_COMPARED)).astype(int)
-            batch = SpectraDataset(data, watching).__getitems__(chosen.tolist())
-            precision = settle_precision(net.module_, batch)
+            compared = SpectraDataset(data, _compared(data, valid if len(valid) else train))
+            n_together = len(row_blocks(len(compared), X.shape[1])[0])
+            precision = settle_precision(net.module_, compared.in_order(n_together))
         compute = self._compute(precision)
         return Trained(net, X, history, grid, train, valid, interrupted, n_stars, compute)
 
@@ -335,7 +346,7 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
             )
         compute = self._compute(self.precision_)
         blocks = decoded_blocks(network, network.decode, codes, self.n_features_in_, compute)
-        return self._flux(blocks, out, codes)
+        return self._flux(blocks, out, "inverse_transform", codes)
 
     def _apply(
         self, X: Any, function: Any, *, conditions: Any = None, outs: Any = None
@@ -347,19 +358,20 @@ class AbstractSpectralEstimator(BaseEstimator, ABC):
         """
         check_is_fitted(self)
         X = check_spectra_like_fit(X, self)
-        return collect(self._blocks(X, function, conditions), outs)
+        return collect(self._blocks(X, function, conditions), outs, [X, conditions])
 
     def _blocks(self, X: Any, function: Any, conditions: Any = None) -> Blocks:
         compute = self._compute(self.precision_)
         return encoded_blocks(self.net_.module_, X, compute, function, conditions)
 
-    def _flux(self, blocks: Blocks, out: Any, *given: Any) -> Any:
-        """Flux of blocks, where `out` says; `given` is what it is computed from."""
+    def _flux(self, blocks: Blocks, out: Any, method: str, *given: Any) -> Any:
+        """Flux of blocks, where `out` says; `given` is what the method computes it from."""
         if not is_path(out):
-            return collect(blocks, [out])[0]
+            return collect(blocks, [out], given)[0]
         state = self.net_.module_.state_dict()
         identity = {
             "estimator": type(self).__name__,
+            "method": method,
             "precision": self.precision_,
             "weights": digest_of_arrays(*(tensor.cpu().numpy() for tensor in state.values())),
             "given": [digest_of_rows(each) for each in given],

@@ -89,7 +89,8 @@ class BlockBatches(Sampler[list[int]]):
 
     The blocks are shuffled; so are the rows of as many of them as hold about eight batches. Each
     row comes once. While the batches of these blocks are taken, those of the next ones are read
-    little by little, so that memory holds twice as many at most.
+    little by little: memory holds some twenty batches, in whole blocks as they are stored. With
+    several processes each reads all of them.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from .._validation import (
     record_features,
 )
 from ..exceptions import SpectrumError
-from ._blocks import Blocks
+from ._blocks import Blocks, check_covered
 from ._build import flux_statistics
 from ._stream import collect, digest_of_arrays, digest_of_rows, is_path, write_flux
 
@@ -171,21 +171,13 @@ class BatchedTransformer(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         seen = ~np.isnan(self.mean_)
 
         def read_block(rows):
-            flux = _read(X, rows)
-            known = ~np.isnan(flux[:, seen]).all(axis=1)
-            if not known.all():
-                raise SpectrumError(
-                    int(rows[np.argmin(known)]),
-                    "has no valid pixel where the training spectra have one; remove it, or fit on "
-                    "spectra that cover its wavelengths.",
-                )
-            return flux
+            return check_covered(_read(X, rows), seen, rows)
 
         def compute_block(rows, flux):
             return (np.asarray(self.transformer_.transform(_filled(flux, self.mean_))),)
 
         rows = list(self._batches(X.shape[0], self.transformer_))
-        return collect(Blocks(read_block, compute_block, rows, is_lazy(X)), [out])[0]
+        return collect(Blocks(read_block, compute_block, rows, is_lazy(X)), [out], [X])[0]
 
     @available_if(_transformer_has("inverse_transform"))
     def inverse_transform(self, X, *, out=None):
@@ -226,7 +218,7 @@ class BatchedTransformer(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         rows = list(self._batches(len(codes), self.transformer_))
         blocks = Blocks(codes.__getitem__, compute_block, rows)
         if not is_path(out):
-            return collect(blocks, [out])[0]
+            return collect(blocks, [out], [codes])[0]
         learnt = sorted(vars(self.transformer_).items())
         arrays = [value for _, value in learnt if isinstance(value, np.ndarray)]
         identity = {

@@ -50,16 +50,7 @@ def encoded_blocks(
     seen = network.scaler.seen.cpu().numpy()
 
     def read_block(rows: np.ndarray) -> np.ndarray:
-        flux = read_flux(X, rows)
-        known = ~np.isnan(flux[:, seen]).all(axis=1)
-        if not known.all():
-            # Encoded all the same it would pass for a perfect mean spectrum.
-            raise SpectrumError(
-                int(rows[np.argmin(known)]),
-                "has no valid pixel where the training spectra have one; remove it, or "
-                "train on spectra that cover its wavelengths.",
-            )
-        return flux
+        return check_covered(read_flux(X, rows), seen, rows)
 
     def compute_block(rows: np.ndarray, flux: np.ndarray) -> tuple[np.ndarray, ...]:
         with torch.inference_mode(), compute.on(network):
@@ -95,6 +86,24 @@ def decoded_blocks(
         return (flux,)
 
     return Blocks(inputs.__getitem__, compute_block, row_blocks(len(inputs), n_pixels))
+
+
+def check_covered(flux: np.ndarray, seen: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return flux of these rows if each has a pixel that training has seen.
+
+    Raises
+    ------
+    SpectrumError
+        Of the first that has none: encoded all the same it would pass for a perfect mean spectrum.
+    """
+    known = ~np.isnan(flux[:, seen]).all(axis=1)
+    if not known.all():
+        raise SpectrumError(
+            int(rows[np.argmin(known)]),
+            "has no valid pixel where the training spectra have one; remove it, or fit on spectra "
+            "that cover its wavelengths.",
+        )
+    return flux
 
 
 def _of_rows(conditions: Any, rows: np.ndarray, device: torch.device) -> tuple[torch.Tensor, ...]:

@@ -176,7 +176,7 @@ def read_flux(X: Any, rows: np.ndarray) -> np.ndarray:
 
 
 def row_blocks(n_rows: int, n_pixels: int) -> list[np.ndarray]:
-    """Row numbers in blocks that a network takes at once: 2.6 million pixels at most, or one row."""
+    """Row numbers in blocks that a network takes at once: 2.6 million pixels, or one row."""
     chunks = row_chunks(n_rows, n_pixels, max_pixels=_BLOCK_PIXELS)
     return [np.arange(chunk.start, chunk.stop) for chunk in chunks]
 

@@ -38,7 +38,7 @@ class FluxReader:
     def __init__(self, X: Any, *, is_flux: bool = True):
         self.X, self.is_flux = X, is_flux
         # Apart, since a batch is much larger than what is at hand of it.
-        self._batches, self._scratch, self._blocks = KeptMemory(4), KeptMemory(2), KeptMemory(64)
+        self._batches, self._scratch, self._blocks = KeptMemory(4), KeptMemory(2), KeptMemory(8)
         self._held: dict[int, np.ndarray] = {}  # row -> what is stored
 
     def read(self, rows: np.ndarray) -> Tensor:
@@ -78,6 +78,8 @@ class FluxReader:
         """
         if not is_lazy(self.X):
             return
+        if not blocks:
+            self._blocks = KeptMemory(self._blocks.n_kept)  # the epoch is over
         kept = {row for rows in blocks for row in rows.tolist()}
         self._held = {row: stored for row, stored in self._held.items() if row in kept}
         for rows in blocks:
@@ -90,11 +92,11 @@ class FluxReader:
         places = view.store_rows - span.store_rows[0]
         if len(span) <= 2 * len(rows):
             try:
-                stored = span.read_stored(self._empty(span, self._blocks))
+                stored = span.read_stored(self._block_memory(span))
                 return {int(row): stored[place] for row, place in zip(rows, places, strict=True)}
             except OSError:
                 pass  # perhaps of a row that nobody asked for
-        stored = view.read_stored(self._empty(view, self._blocks))
+        stored = view.read_stored(self._block_memory(view))
         return dict(zip(rows.tolist(), stored, strict=True))
 
     def _read_piece(self, rows: np.ndarray, stored: np.ndarray, flux: Tensor) -> None:
@@ -140,6 +142,13 @@ class FluxReader:
         """Memory for what is stored of a view, which it holds."""
         n_bytes = view.stored_pixels * view.stored_dtype.itemsize
         return memory.take((len(view), n_bytes), torch.uint8).numpy().view(view.stored_dtype)
+
+    def _block_memory(self, view: Any) -> np.ndarray:
+        # Of few sizes: blocks differ a little, and one of any size must find what another left.
+        n_rows = 1 << (len(view) - 1).bit_length()
+        n_bytes = n_rows * view.stored_pixels * view.stored_dtype.itemsize
+        memory = self._blocks.take((n_bytes,), torch.uint8).numpy().view(view.stored_dtype)
+        return memory.reshape(n_rows, view.stored_pixels)[: len(view)]
 
     def _is_usable(self, flux: np.ndarray) -> bool:
         """Whether no pixel is infinite, and each row has one that is not missing."""

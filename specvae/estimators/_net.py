@@ -95,7 +95,7 @@ class _SpectraNet(skorch.NeuralNet):
         with closing(ahead(dataset, dataset.in_order(self.batch_size))) as batches:
             for batch in batches:
                 mean.add(self.validation_step(batch)["parts"])
-        return mean.loss()
+        return self.share.same(mean.loss())
 
     def _losses(self, batch, generator):
         stage = Stage(max(0, len(self.history) - 1), generator)
@@ -361,9 +361,9 @@ def train_network(
         for group in net.optimizer_.param_groups:  # the state holds the old rate as well
             group["lr"] = plan.learning_rate
     interrupted = False
-    net.notify("on_train_begin", X=train, y=None)
     compute = plan.compute.on(net.module_, training=True)
     with compute, _numbers_of_layers(network, plan) as of_layers:
+        net.notify("on_train_begin", X=train, y=None)
         generators.update(of_layers)
         if resumed is not None:
             assert plan.checkpoint is not None
@@ -376,7 +376,8 @@ def train_network(
             )
             if not share.is_first:  # the file holds what the first process was to draw next
                 noise.manual_seed(share.seed(plan.seed + 1) + len(resumed["history"]))
-                train.generator = np.random.default_rng(share.seed(len(resumed["history"])))
+                seed = share.seed(plan.seed + 3) + len(resumed["history"])
+                train.generator = np.random.default_rng(seed)
             net.history.extend(resumed["history"])
             keep_best.go_on_from(resumed["keep_best"])
             n_epochs -= len(net.history)

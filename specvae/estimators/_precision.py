@@ -1,7 +1,8 @@
 """Whether a trained network answers in bfloat16 as it does in float32."""
 
+from collections.abc import Iterable
 from functools import singledispatch
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,8 +17,9 @@ from ..networks import (
 from ._compute import Compute
 from ._data import Batch
 
-# Of its error, that an answer may move.
-_TOLERATED = 0.1
+# Of its error, that an answer may move among the spectra that are compared: half of what is allowed
+# elsewhere, since the largest move among more spectra is larger.
+_TOLERATED = 0.05
 # Of the scatter of a latent that has no error of its own.
 _TOLERATED_OF_SCATTER = 0.01
 
@@ -32,110 +34,131 @@ def has_native_bfloat16(device: torch.device) -> bool:
 
 
 def training_precision(asked: str, device: torch.device) -> str:
-    """In which a network is trained: with "auto" in bfloat16 on a device made for it alone."""
+    """In which a network is trained: with "auto" in bfloat16 on a GPU that is made for it alone."""
     if asked != "auto":
         return asked
     return "bfloat16" if device.type == "cuda" and has_native_bfloat16(device) else "float32"
 
 
-def settle_precision(network: Any, batch: Batch) -> str:
+def settle_precision(network: Any, batches: Iterable[Batch]) -> str:
     """Return "float32" or "bfloat16": what a trained network best answers in.
 
     Parameters
     ----------
     network : nn.Module
         Trained.
-    batch : Batch
+    batches : iterable of Batch
         Spectra on which the answers are compared, best those that watched the training.
 
     Returns
     -------
     precision : str
-        "bfloat16" if the device multiplies such numbers natively and no answer moves
-        by more than a tenth of its error: labels and reconstructions of theirs on this batch, the
-        latents of a distribution of its width. Latents without a width may move by a hundredth of
-        their scatter.
+        "bfloat16" if the device multiplies such numbers natively and no answer moves by more than
+        a twentieth of its error: labels and reconstructions of theirs on these spectra, the latents
+        of a distribution of its width. Latents without a width may move by a two-hundredth of their
+        scatter. Where nothing tells the error of a label, "float32".
     """
-    device = next(network.parameters()).device
-    if not has_native_bfloat16(device):
+    if not has_native_bfloat16(next(network.parameters()).device):
         return "float32"
-    return "bfloat16" if largest_move(network, batch.to(device)) <= _TOLERATED else "float32"
+    return "bfloat16" if largest_move(network, batches) <= _TOLERATED else "float32"
 
 
-def largest_move(network: Any, batch: Batch) -> float:
+class _Answers(NamedTuple):
+    """What a network answers on a batch, with the batch on axis 0."""
+
+    flux: Tensor | None = None
+    labels: Tensor | None = None
+    code: Tensor | None = None
+    width: Tensor | None = None  # of the code, where it has one
+
+
+def largest_move(network: Any, batches: Iterable[Batch]) -> float:
     """Largest move of an answer from float32 to bfloat16, in units of its error."""
+    device = next(network.parameters()).device
     network.eval()
+    of_flux = 0.0
+    pairs: list[tuple[_Answers, _Answers]] = []
+    known: list[Tensor] = []
     with torch.inference_mode():
-        with Compute("float32").on(network):
-            exact = _answers(network, batch)
-        with Compute("bfloat16").on(network):
-            lowered = _answers(network, batch)
-    largest = 0.0
-    for (answer, error), (moved, _) in zip(exact, lowered, strict=True):
-        share = (moved - answer).abs() / error.clamp_min(torch.finfo(answer.dtype).tiny)
-        share = share[~torch.isnan(error.expand_as(share))]
-        if len(share):
-            largest = max(largest, float(share.nan_to_num(torch.inf).max()))
-    return largest
+        for batch in batches:
+            batch = batch.to(device)
+            with Compute("float32").on(network):
+                exact = _answers(network, batch)
+            with Compute("bfloat16").on(network):
+                lowered = _answers(network, batch)
+            if exact.flux is not None and lowered.flux is not None:
+                error = torch.where(network.scaler.seen, (exact.flux - batch.flux).abs(), torch.nan)
+                error = error.nanmean(dim=1, keepdim=True)
+                of_flux = max(of_flux, _share(lowered.flux - exact.flux, error))
+            if exact.labels is not None and batch.labels is not None:
+                known.append(batch.labels)
+            pairs.append((exact._replace(flux=None), lowered._replace(flux=None)))
+    return max(of_flux, _of_labels(pairs, known), _of_codes(pairs))
+
+
+def _of_labels(pairs: list[tuple[_Answers, _Answers]], known: list[Tensor]) -> float:
+    if pairs[0][0].labels is None:
+        return 0.0
+    exact, lowered = (torch.cat([pair[k].labels for pair in pairs]) for k in (0, 1))  # type: ignore[misc]
+    if not known:
+        return torch.inf
+    error = (exact - torch.cat(known)).abs().nanmean(dim=0)  # NaN where no spectrum has the label
+    return _share(lowered - exact, error)
+
+
+def _of_codes(pairs: list[tuple[_Answers, _Answers]]) -> float:
+    if pairs[0][0].code is None:
+        return 0.0
+    exact, lowered = (torch.cat([pair[k].code for pair in pairs]) for k in (0, 1))  # type: ignore[misc]
+    if pairs[0][0].width is not None:
+        return _share(lowered - exact, torch.cat([pair[0].width for pair in pairs]))  # type: ignore[misc]
+    scatter = exact.std(dim=0, correction=0)
+    return _share(lowered - exact, scatter * (_TOLERATED_OF_SCATTER / 0.1))
+
+
+def _share(move: Tensor, error: Tensor) -> float:
+    """Largest of |move| / error; infinity where nothing tells the error of what moves."""
+    share = move.abs() / error
+    # 0 / 0: what does not move needs no error, as a constant latent or a pixel never seen.
+    share = torch.where(move == 0, 0.0, share.nan_to_num(torch.inf))
+    return float(share.max()) if share.numel() else 0.0
 
 
 @singledispatch
-def _answers(network: Any, batch: Batch) -> list[tuple[Tensor, Tensor]]:
-    """Answers of a network, each with its error, which broadcasts; NaN where nothing tells it."""
+def _answers(network: Any, batch: Batch) -> _Answers:
     raise TypeError(f"no answers are known of {type(network).__name__}")
 
 
 @_answers.register
-def _(network: Autoencoder, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+def _(network: Autoencoder, batch: Batch) -> _Answers:
     output = network(batch.flux)
-    return [_code(output.code), _flux(network, output.reconstruction, batch)]
+    return _Answers(flux=output.reconstruction, code=output.code)
 
 
 @_answers.register
-def _(network: LatentModel, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+def _(network: LatentModel, batch: Batch) -> _Answers:
     output = network(batch.flux)
     mean, log_variance = output.posterior
-    answers = [_flux(network, output.reconstruction, batch)]
     free = slice(network.n_labels, None)
-    if network.label_scaler is not None:
-        answers.append(_labels(network.predict(batch.flux), batch))
-    if log_variance is None:
-        answers.append(_code(mean[:, free]))
-    else:
-        answers.append((mean[:, free], (0.5 * log_variance).exp()[:, free]))
-    return answers
+    return _Answers(
+        output.reconstruction,
+        None if network.label_scaler is None else network.predict(batch.flux),
+        mean[:, free],
+        None if log_variance is None else (0.5 * log_variance).exp()[:, free],
+    )
 
 
 @_answers.register
-def _(network: ConditionalAutoencoder, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+def _(network: ConditionalAutoencoder, batch: Batch) -> _Answers:
     output = network(batch.flux, batch.conditions)
-    return [_code(output.code), _flux(network, output.reconstruction, batch)]
+    return _Answers(flux=output.reconstruction, code=output.code)
 
 
 @_answers.register
-def _(network: LabelPredictor, batch: Batch) -> list[tuple[Tensor, Tensor]]:
-    return [_labels(network.label_scaler.inverse(network(batch.flux).mean), batch)]
+def _(network: LabelPredictor, batch: Batch) -> _Answers:
+    return _Answers(labels=network.label_scaler.inverse(network(batch.flux).mean))
 
 
 @_answers.register
-def _(network: LabelDecoder, batch: Batch) -> list[tuple[Tensor, Tensor]]:
-    return [_flux(network, network(batch.labels), batch)]
-
-
-def _flux(network: Any, flux: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Each pixel, beside the mean error of its spectrum."""
-    error = torch.where(network.scaler.seen, (flux - batch.flux).abs(), torch.nan)
-    return flux, error.nanmean(dim=1, keepdim=True)
-
-
-def _labels(labels: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Each label, beside its mean error; NaN where no spectrum has it."""
-    if batch.labels is None:
-        return labels, torch.full_like(labels[:1], torch.nan)
-    return labels, (labels - batch.labels).abs().nanmean(dim=0, keepdim=True)
-
-
-def _code(code: Tensor) -> tuple[Tensor, Tensor]:
-    """Each latent, beside a width that is a tenth of its scatter."""
-    scatter = code.std(dim=0, keepdim=True, correction=0)
-    return code, scatter * (_TOLERATED_OF_SCATTER / _TOLERATED)
+def _(network: LabelDecoder, batch: Batch) -> _Answers:
+    return _Answers(flux=network(batch.labels))

@@ -46,7 +46,7 @@ class ReconstructionMixin:
         """
         check_is_fitted(self)
         X = check_spectra_like_fit(X, self)
-        return self._flux(self._blocks(X, _reconstruction), out, X)
+        return self._flux(self._blocks(X, _reconstruction), out, "reconstruct", X)
 
     def reconstruction_error(self, X: Any) -> np.ndarray:
         """Mean of |flux - reconstruction| over the valid pixels of each spectrum.

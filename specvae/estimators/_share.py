@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from .._optional import import_optional
@@ -51,6 +52,14 @@ class Share:
         means = (message[:-1] / message[-1]).split([each.numel() for each in parameters])
         for parameter, mean in zip(parameters, means, strict=True):
             parameter.grad = mean.view_as(parameter)
+
+    def check_labels(self, labels: Any) -> None:
+        """Raise if labels are missing: their loss is a mean over those that one share has."""
+        if not self.is_whole and labels is not None and not np.isfinite(labels).all():
+            raise ValueError(
+                f"y has missing labels, whose loss {self.n_processes} processes cannot share; "
+                "train in one process, or on the spectra that have all labels."
+            )
 
     def gathered(self, value: Any) -> list[Any]:
         """Return the value of each process, in their order."""

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import uuid
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -13,15 +14,18 @@ import numpy as np
 import pandas as pd
 
 from .._validation import is_lazy
+from ..exceptions import SpectrumError
 from ..spectra import SpectraArray, WavelengthGrid, write_spectra
-from ..spectra._part import journal_path, npy_header
+from ..spectra._part import FULL_DISK, give_name, journal_path, npy_header
 from ._blocks import Blocks
 
 # Of an input, as many rows are compared when a call goes on; all rows of most codes.
 _IDENTIFYING_BYTES = 2**26
 
 
-def collect(blocks: Blocks, outs: Sequence[Any] | None = None) -> list[Any]:
+def collect(
+    blocks: Blocks, outs: Sequence[Any] | None = None, given: Sequence[Any] = ()
+) -> list[Any]:
     """Compute all blocks and join the rows of each part of the result.
 
     Parameters
@@ -31,17 +35,21 @@ def collect(blocks: Blocks, outs: Sequence[Any] | None = None) -> list[Any]:
         For each part None, which makes a new array; an array, or what takes rows as one does, to
         be filled; or the name of a .npy file to be written, of which a read-only memory map comes
         back. Files get their names together, when all rows are there.
+    given : sequence, optional
+        What the blocks are computed from, which may not share memory with an array of `outs`.
 
     Raises
     ------
     ValueError
-        If an array does not fit.
+        If an array does not fit, or shares memory with another one or with what is given; if a
+        file is named twice.
     FileExistsError
         If a file exists.
     OSError
         If the disk is full.
     """
     n_rows = int(blocks.rows[-1][-1]) + 1
+    _check_apart([] if outs is None else [out for out in outs if out is not None], given)
     with ExitStack() as opened:
         targets: list[Any] = []
         for rows, parts in blocks.computed():
@@ -53,7 +61,12 @@ def collect(blocks: Blocks, outs: Sequence[Any] | None = None) -> list[Any]:
                 targets[number].put(rows, part)
         for target in targets:
             target.complete()
-        return [target.publish() for target in targets]
+        with ExitStack() as undo:
+            for target in targets:
+                target.publish()
+                undo.callback(target.withdraw)
+            undo.pop_all()
+        return [target.result() for target in targets]
 
 
 def write_flux(
@@ -124,7 +137,10 @@ def digest_of_rows(X: Any) -> str:
     n_rows, n_pixels = X.shape
     n_compared = min(n_rows, max(2, _IDENTIFYING_BYTES // (n_pixels * np.dtype(X.dtype).itemsize)))
     rows = np.unique(np.linspace(0, n_rows - 1, n_compared).astype(int))
-    some = X[rows].to_numpy() if is_lazy(X) else X[rows]
+    try:
+        some = X[rows].to_numpy() if is_lazy(X) else X[rows]
+    except SpectrumError as error:
+        raise SpectrumError(int(rows[error.row]), error.reason) from error
     return digest_of_arrays(np.array(X.shape), some)
 
 
@@ -183,7 +199,13 @@ class _Filled:
     def complete(self) -> None:
         pass
 
-    def publish(self) -> Any:
+    def publish(self) -> None:
+        pass
+
+    def withdraw(self) -> None:
+        pass
+
+    def result(self) -> Any:
         return self._out
 
     def close(self) -> None:
@@ -194,21 +216,11 @@ class _NpyFile:
     """A matrix that is written beside its final name, which it gets when it is complete."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype):
-        if not path.parent.is_dir():
-            raise FileNotFoundError(
-                errno.ENOENT, "the folder for out does not exist; create it", str(path.parent)
-            )
-        for there in (path, journal_path(path)):
-            if there.exists():
-                raise FileExistsError(
-                    errno.EEXIST,
-                    "out exists, or a store of that name is half written; choose another name, or "
-                    "delete it",
-                    str(there),
-                )
-        self._path, self._part = path, path.with_name(path.name + ".part")
+        # A name of its own: another call for the same file must not write into this one.
+        self._path = path
+        self._part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.part")
         self._dtype = dtype.newbyteorder("<")
-        self._file = open(self._part, "wb", buffering=0)
+        self._file = open(self._part, "xb", buffering=0)
         try:
             self._write(npy_header((shape[0], shape[1]), self._dtype))
         except BaseException:
@@ -226,8 +238,14 @@ class _NpyFile:
             raise self._explained(error) from error
         self._file.close()
 
-    def publish(self) -> np.ndarray:
-        os.replace(self._part, self._path)
+    def publish(self) -> None:
+        give_name(self._part, self._path)
+
+    def withdraw(self) -> None:
+        """Take the name away again."""
+        self._path.unlink(missing_ok=True)
+
+    def result(self) -> np.ndarray:
         return np.load(self._path, mmap_mode="r")
 
     def close(self) -> None:
@@ -243,7 +261,7 @@ class _NpyFile:
             raise self._explained(error) from error
 
     def _explained(self, error: OSError) -> OSError:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL_DISK:
             return error
         return OSError(
             error.errno,
@@ -259,14 +277,68 @@ def _npy_path(out: Any) -> Path:
     return path
 
 
+def _check_apart(outs: Sequence[Any], given: Sequence[Any]) -> None:
+    """Raise if what is written would overwrite itself, what is read, or an existing file."""
+    paths = [_npy_path(out) for out in outs if is_path(out)]
+    for place, path in enumerate(paths):
+        if path.resolve() in [other.resolve() for other in paths[:place]]:
+            raise ValueError(
+                f"out names the file {str(path)!r} twice; give each part of the result a file of "
+                "its own."
+            )
+        _check_file(path)
+    arrays = [out for out in outs if not is_path(out)]
+    read = [getattr(each, "_store", each) for each in given]
+    for place, out in enumerate(arrays):
+        if any(_overlap(out, other) for other in arrays[:place]):
+            raise ValueError(
+                "two arrays of out share memory; give each part of the result an array of its own."
+            )
+        if any(_overlap(out, each) for each in read):
+            raise ValueError(
+                "out shares memory with what it is computed from, which would be overwritten "
+                "before it is read; give a new array."
+            )
+
+
+def _overlap(one: Any, other: Any) -> bool:
+    are_arrays = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
+    return one is other or (are_arrays and np.shares_memory(one, other))
+
+
+def _check_file(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT, "the folder for out does not exist; create it", str(path.parent)
+        )
+    for there in (path, journal_path(path)):
+        if there.exists():
+            raise FileExistsError(
+                errno.EEXIST,
+                "out exists, or a store of that name is half written; choose another name, or "
+                "delete it",
+                str(there),
+            )
+
+
 def _check_array(out: Any, shape: tuple[int, ...]) -> None:
-    if not all(hasattr(out, name) for name in ("shape", "dtype", "__setitem__")):
+    dtype = _dtype_of(out)
+    if dtype is None or not all(hasattr(out, name) for name in ("shape", "__setitem__")):
+        remedy = "; give its array, out.numpy()" if hasattr(out, "numpy") else ""
         raise TypeError(
-            f"out must be an array or the name of a .npy file, got {type(out).__name__}."
+            f"out must be an array or the name of a .npy file, got {type(out).__name__}{remedy}."
         )
     if tuple(out.shape) != shape:
         raise ValueError(f"out has shape {tuple(out.shape)}; wanted is {shape}.")
-    if np.dtype(out.dtype).kind != "f":
-        raise ValueError(f"out holds {np.dtype(out.dtype)}; wanted are floats, such as float32.")
+    if dtype.kind != "f":
+        raise ValueError(f"out holds {dtype}; wanted are floats, such as float32.")
     if isinstance(out, np.ndarray) and not out.flags.writeable:
         raise ValueError("out is read-only; open its file with mode 'r+' or 'w+'.")
+
+
+def _dtype_of(out: Any) -> np.dtype | None:
+    """Type of the numbers of an array, None for what has none that numpy knows."""
+    try:
+        return np.dtype(out.dtype)
+    except (AttributeError, TypeError):
+        return None

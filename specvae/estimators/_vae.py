@@ -68,7 +68,8 @@ class SpectralVAE(CodeMixin, ReconstructionMixin, AbstractSpectralEstimator):
         Numbers that the layers multiply; weights, norms and losses stay in float32. "bfloat16"
         keeps 8 bits of each number, and is faster where the device multiplies such numbers
         natively. There "auto" takes it to encode and decode, if no answer of the trained network
-        moves by more than a tenth of its error; it trains in float32 on a CPU. See `precision_`.
+        moves by more than a twentieth of its error on up to 512 spectra, and trains in float32 on a
+        CPU. See `precision_`.
     compile : bool, default=False
         True runs the network through `torch.compile`, which needs a C++ compiler and a minute
         before the first batch. Meant for GPUs: on CPUs it was measured slower.
@@ -80,7 +81,8 @@ class SpectralVAE(CodeMixin, ReconstructionMixin, AbstractSpectralEstimator):
         one spectrum here and one there is slow.
     accelerator : accelerate.Accelerator, optional
         Trains on several devices or hosts, each of which sees its share of a batch (extra
-        "accelerate"); `device` is then the accelerator's.
+        "accelerate"); `device` is then the accelerator's. See docs/scale.md for what is then the
+        same as in one process.
     checkpoint_path : str or Path, optional
         File to which the state of the training is written, for `fit(resume_from=...)`.
     checkpoint_minutes : float, default=10.0

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from .._validation import check_groups, check_number, unmask
+from .._validation import check_groups, check_number, row_chunks, unmask
 from ._flux_errors import flux_matrix, rows_of
 from ._labels import mean_by_star
 
@@ -142,11 +142,12 @@ def telluric_rejection(
 
     slopes = np.full((2, len(flux)), np.nan)
     n_pixels = np.zeros(len(flux), dtype=int)
-    for row in range(len(flux)):
-        given = rows_of(flux, slice(row, row + 1))[0], rows_of(drawn, slice(row, row + 1))[0]
-        depths = _depths(*given, telluric[row], smoothing_pixels)
-        if depths is not None:
-            slopes[:, row], n_pixels[row] = _matched_slopes(*depths, min_depth)
+    for rows in row_chunks(*flux.shape):
+        chunk = zip(rows_of(flux, rows), rows_of(drawn, rows), telluric[rows], strict=True)
+        for row, spectrum in enumerate(chunk, start=rows.start):
+            depths = _depths(*spectrum, smoothing_pixels)
+            if depths is not None:
+                slopes[:, row], n_pixels[row] = _matched_slopes(*depths, min_depth)
     with np.errstate(invalid="ignore", divide="ignore"):
         rejection = np.where(slopes[1] > _LEAST_STELLAR_SLOPE, 1.0 - slopes[0] / slopes[1], np.nan)
     if np.isnan(rejection).all():
@@ -201,8 +202,7 @@ def _line_width(drawn: Any) -> float:
     of a blaze would pass for a line as broad as the spectrum.
     """
     widths = []
-    for number in range(len(drawn)):
-        row = rows_of(drawn, slice(number, number + 1))[0]
+    for row in (row for rows in row_chunks(*drawn.shape) for row in rows_of(drawn, rows)):
         known = ~np.isnan(row)
         if known.sum() < 3:
             continue

@@ -6,8 +6,10 @@ traffic, and this order is the one in which the processor's convolutions copy ne
 nor their output. What a layer multiplies is rearranged where that helps, never approximated.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -34,14 +36,6 @@ class _Kernel(NamedTuple):
     padding: int
 
 
-class _Kept(NamedTuple):
-    """A kernel and the weight that it was made of."""
-
-    weight: Tensor  # without gradient; while it is held, no other tensor takes its place
-    version: int
-    kernel: _Kernel
-
-
 class _Rearranged(nn.Module):
     """A layer that multiplies another arrangement of its weight."""
 
@@ -51,7 +45,6 @@ class _Rearranged(nn.Module):
     padding: Any
     kernel_size: Any
     slope: float | None  # of a LeakyReLU that follows
-    _kept: _Kept | None = None
 
     def _rearrange(self) -> _Kernel:
         """Return the arrangement; differentiable."""
@@ -80,20 +73,17 @@ class _Rearranged(nn.Module):
         return stride, padding, n_taps
 
     def _kernel(self) -> _Kernel:
-        # Without gradients it is kept as long as the weight stays what it is: for one spectrum to
-        # make it anew takes as long as to use it.
-        if torch.compiler.is_compiling():
+        kept = getattr(_scope, "kernels", None)
+        if kept is None or torch.compiler.is_compiling():
             return self._rearrange()
-        if torch.is_grad_enabled() or self.weight.is_inference():
-            self._kept = None
-            return self._rearrange()
-        kept, weight = self._kept, self.weight.detach()
-        if kept is None or not _is_same(kept, weight):
-            self._kept = kept = _Kept(weight, weight._version, self._rearrange())
-        return kept.kernel
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_kept": None}
+        if self not in kept:
+            kernel = self._rearrange()
+            device = kernel.weight.device.type
+            if torch.is_autocast_enabled(device):
+                lowered = kernel.weight.to(torch.get_autocast_dtype(device))
+                kernel = kernel._replace(weight=lowered)
+            kept[self] = kernel
+        return kept[self]
 
 
 class Conv(_Rearranged, nn.Conv1d):
@@ -104,8 +94,17 @@ class Conv(_Rearranged, nn.Conv1d):
     place among them.
     """
 
-    def __init__(self, *sizes: Any, slope: float | None = None, **options: Any):
-        super().__init__(*sizes, **options)
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        *,
+        slope: float | None = None,
+    ):
+        super().__init__(n_in, n_out, kernel, stride, padding)
         self.slope = slope
 
     def forward(self, values: Tensor) -> Tensor:
@@ -145,8 +144,20 @@ class TransposedConv(_Rearranged, nn.ConvTranspose1d):
     view of the same numbers. With `slope` a LeakyReLU of that slope follows.
     """
 
-    def __init__(self, *sizes: Any, slope: float | None = None, **options: Any):
-        super().__init__(*sizes, **options)
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        output_padding: int = 0,
+        *,
+        slope: float | None = None,
+    ):
+        if stride > 2 or (stride == 2 and kernel - 2 * padding + output_padding != 2):
+            raise ValueError("a transposed convolution keeps the number of positions or doubles it")
+        super().__init__(n_in, n_out, kernel, stride, padding, output_padding)
         self.slope = slope
 
     def forward(self, values: Tensor) -> Tensor:  # type: ignore[override]
@@ -242,8 +253,14 @@ def compile_bodies(network: nn.Module, *, wanted: bool = True) -> None:
     for body in bodies:
         if wanted and body._compiled_call_impl is None:
             body.compile()
-        elif not wanted:
+            _compiled_here.add(body)
+        elif not wanted and body in _compiled_here:
             body._compiled_call_impl = None
+            _compiled_here.discard(body)
+
+
+# What a user compiled himself stays so.
+_compiled_here: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
@@ -251,6 +268,20 @@ def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     if not torch.amp.is_autocast_available(device.type):
         return nullcontext()  # "meta"
     return torch.autocast(device.type, enabled=False)
+
+
+# Kernels of the call that this thread is in: to make one anew takes as long as to use it on one
+# spectrum. None outlives the call, so that no change of a weight can be missed.
+_scope = threading.local()
+
+
+@contextmanager
+def _kernels_kept() -> Iterator[None]:
+    _scope.kernels = {}
+    try:
+        yield
+    finally:
+        _scope.kernels = None
 
 
 def in_small_batches(function: Callable[[Tensor], Tensor], values: Tensor, n_pixels: int) -> Tensor:
@@ -271,18 +302,10 @@ def in_small_batches(function: Callable[[Tensor], Tensor], values: Tensor, n_pix
     n_together = max(1, _PIXELS_AT_ONCE // n_pixels)
     if values.device.type != "cpu" or len(values) <= n_together or torch.is_grad_enabled():
         return function(values)
-    return torch.cat([function(part) for part in values.split(n_together)])
+    with _kernels_kept():
+        return torch.cat([function(part) for part in values.split(n_together)])
 
 
 def _as_image(weight: Tensor) -> Tensor:
     """From (out, in, tap) to (out, in, 1, tap), the channels next to each other in memory."""
     return weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-
-
-def _is_same(kept: _Kept, weight: Tensor) -> bool:
-    return (
-        kept.version == weight._version
-        and kept.weight.data_ptr() == weight.data_ptr()
-        and kept.weight.dtype == weight.dtype
-        and kept.weight.device == weight.device
-    )

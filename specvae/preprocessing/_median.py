@@ -132,7 +132,8 @@ def valid_median(flux: Any) -> np.ndarray:
     array([1.5, 6. ])
     """
     if is_lazy(flux):
-        return np.concatenate([valid_median(block) for block in flux.iter_batches()])
+        found = [valid_median(block) for block in flux.iter_batches()]
+        return np.concatenate(found) if found else np.empty(0, dtype=flux.dtype)
     n_spectra, n_pixels = flux.shape
     if n_pixels >= _LOOP_FROM:
         return np.array([_partitioned_median(row) for row in flux], dtype=flux.dtype)

@@ -101,7 +101,7 @@ def quality_report(
     Raises
     ------
     ValueError
-        If a parameter is out of range or `snr` has another number of rows.
+        If a parameter is out of range, `X` is empty or `snr` has another number of rows.
 
     References
     ----------
@@ -125,6 +125,8 @@ def quality_report(
             check_number(name, value, minimum=0.0)
     if not is_lazy(X):
         X = check_array(X, dtype=[np.float32, np.float64], ensure_all_finite=False, input_name="X")
+    if not X.shape[0]:
+        raise ValueError("X has no spectra; give at least one.")
     known_snr = _check_snr(snr, X.shape[0])
 
     blocks = [_measure(flux, extreme_factor) for flux in _blocks(X)]
@@ -186,7 +188,8 @@ def der_snr(flux: Any) -> np.ndarray:
     array([4.13])
     """
     if is_lazy(flux):
-        return np.concatenate([der_snr(block) for block in flux.iter_batches()])
+        found = [der_snr(block) for block in flux.iter_batches()]
+        return np.concatenate(found) if found else np.empty(0, dtype=flux.dtype)
     if flux.shape[1] < 5:
         return np.full(len(flux), np.nan, dtype=flux.dtype)
     difference = np.abs(2.0 * flux[:, 2:-2] - flux[:, :-4] - flux[:, 4:])

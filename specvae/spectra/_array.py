@@ -371,7 +371,11 @@ class SpectraArray:
         # Stores that are not ours may want increasing indices without repeats.
         unique, back = np.unique(rows, return_inverse=True)
         flux = np.asarray(self._store[unique], dtype=self.dtype)
-        return flux if np.array_equal(back, np.arange(len(unique))) else flux[back]
+        if not np.array_equal(back, np.arange(len(unique))):
+            return flux[back]
+        # They may give a view of what they keep, and a map may change it in place.
+        keeps_it = self._maps and not isinstance(self._store, np.ndarray)
+        return flux.copy() if keeps_it else flux
 
     def _with(self, *, store_rows: np.ndarray) -> "SpectraArray":
         view = copy.copy(self)

@@ -324,6 +324,24 @@ def npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
     return prefix + text.ljust(HEADER_BYTES - 11).encode("ascii") + b"\n"
 
 
+def give_name(part: Path, path: Path) -> None:
+    """Give a finished file its name, unless another file has taken it meanwhile.
+
+    Raises
+    ------
+    FileExistsError
+        If one has.
+    """
+    try:
+        os.link(part, path)  # unlike a rename, it replaces nothing
+    except OSError:  # some file systems have no links
+        if path.exists():
+            reason = "a file of this name appeared meanwhile and is not replaced; move it away"
+            raise FileExistsError(errno.EEXIST, reason, str(path)) from None
+        os.replace(part, path)
+    part.unlink(missing_ok=True)
+
+
 def open_unbuffered(path: Path) -> io.FileIO:
     """Open for reading and writing from the start, whether it exists or not."""
     binary = getattr(os, "O_BINARY", 0)  # Windows

@@ -123,6 +123,34 @@ def test_what_differs_has_another_digest(things):
     assert [digest(thing) for thing in things] == [digest(thing) for thing in things]
 
 
+def defined(source, module):
+    """Return the function `f` of a source, as a notebook would define it."""
+    names = {"__name__": module}
+    exec(source, names)
+    return names["f"]
+
+
+@pytest.mark.parametrize("module", ["__main__", "gone_since", __name__])
+def test_functions_that_no_module_has_are_known_by_their_code(module):
+    sources = [
+        "def f(flux): return 2.0 * flux",
+        "def f(flux): return 3.0 * flux",
+        "def f(flux, by=2.0): return by * flux",
+        "def f(flux, by=3.0): return by * flux",
+        "def f(flux, *, by=2.0): return by * flux",
+        "def f(flux, *, by=3.0): return by * flux",
+        "f = lambda flux, *, by=2.0: by * flux",
+        "f = lambda flux, *, by=3.0: by * flux",
+        "def g(by): return lambda flux: by * flux\nf = g(2.0)",
+        "def g(by): return lambda flux: by * flux\nf = g(3.0)",
+        "class A:\n  def g(self, flux): return 2.0 * flux\nf = A().g",
+        "class A:\n  def g(self, flux): return 3.0 * flux\nf = A().g",
+    ]
+    digests = [digest(defined(source, module)) for source in sources]
+    assert len(set(digests)) == len(sources)
+    assert digests == [digest(defined(source, module)) for source in sources]
+
+
 def test_order_of_dictionaries_and_sets_does_not_count():
     assert digest({"a": 1, "b": {2, 3}}) == digest({"b": {3, 2}, "a": 1})
 

@@ -334,7 +334,7 @@ def test_other_arguments_are_refused(encode, model, spectra, codes, flux):
 def test_same_file_is_not_written_twice_at_a_time(encode, codes, spectra):
     leave_unfinished(encode)
     identity = {"estimator": "any"}
-    arguments = {"n_rows": 110, "block_rows": 16, "default_block_rows": 16}
+    arguments = {"n_rows": 110, "block_rows": 16, "default_block_rows": 16, "again": bool}
     other = codes.with_name("other.npy")
     held = part_module.PartialResult(other, identity, {}, **arguments)
     with pytest.raises(BlockingIOError, match="another process is writing"):
@@ -411,12 +411,115 @@ def test_unusable_rows_become_nan_where_that_is_asked_for(encode, spectra, codes
 def test_unusable_rows_are_remembered_by_the_journal(monkeypatch, encode, spectra, codes, expected):
     cut_short(codes.with_name("flux.npy"), 109)
     with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
-        broken.setattr(part_module.os, "replace", interrupt)
+        broken.setattr(part_module, "give_name", interrupt)
         encode(invalid="nan")
     with pytest.warns(DataQualityWarning, match="1 spectra cannot be used .*: 109"):
         found = encode(invalid="nan")
     np.testing.assert_array_equal(found[:109], expected[:109])
     assert np.isnan(found[109]).all()
+
+
+@pytest.mark.parametrize("step", ["give_name", "sync_folder"])
+def test_rows_that_were_nan_are_tried_again_by_raise(
+    monkeypatch, encode, codes, log, expected, step
+):
+    content = cut_short(codes.with_name("flux.npy"), 105)
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        broken.setattr(part_module, step, interrupt)  # before or after the file has its name
+        encode(invalid="nan")
+    with pytest.raises(SpectrumError, match=r"spectrum 105 cannot .* 96 of 110 spectra are writ"):
+        encode()
+    assert files_in(codes.parent) == UNFINISHED
+    codes.with_name("flux.npy").write_bytes(content)
+    Path(log).unlink()
+    np.testing.assert_array_equal(encode(), expected)
+    assert n_blocks_seen(log) == 1
+    assert files_in(codes.parent) == ["codes.npy", "flux.npy"]
+
+
+def test_one_mode_keeps_what_the_other_wrote(monkeypatch, encode, spectra, codes, flux, log):
+    flux[::BLOCK] = np.nan  # one spectrum of each block
+    np.save(codes.with_name("flux.npy"), flux)
+    scale = make_pipeline(MedianNormalizer(), Projection(log).fit(spectra))
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        broken.setattr(part_module, "give_name", interrupt)
+        encode(scale, invalid="nan")
+    with pytest.raises(SpectrumError, match="spectrum 0 cannot be used"):
+        encode(scale)
+    Path(log).unlink()
+    with pytest.warns(DataQualityWarning, match="7 spectra cannot be used"):
+        found = encode(scale, invalid="nan")
+    assert not lines_of(log)
+    np.testing.assert_array_equal(np.isnan(found).all(axis=1), np.isnan(flux).all(axis=1))
+
+
+def test_outage_stops_the_call_and_leaves_no_nan(monkeypatch, encode, codes, expected):
+    monkeypatch.setattr(archive_module, "_MAX_UNUSABLE", 20)
+    content = cut_short(codes.with_name("flux.npy"), 24)  # half of the second block, and the rest
+    wanted = r"16 of 110 spectra are written, the call stopped early; .* give a store without them"
+    with pytest.raises(SpectrumError, match=wanted):
+        encode(invalid="nan")
+    codes.with_name("flux.npy").write_bytes(content)
+    np.testing.assert_array_equal(encode(invalid="nan"), expected)
+
+
+def test_many_spectra_without_flux_are_no_outage(monkeypatch, encode, spectra, codes, flux, log):
+    monkeypatch.setattr(archive_module, "_MAX_UNUSABLE", 20)
+    flux[20:60] = np.nan
+    np.save(codes.with_name("flux.npy"), flux)
+    scale = make_pipeline(MedianNormalizer(), Projection(log).fit(spectra))
+    with pytest.warns(DataQualityWarning, match="40 spectra cannot be used"):
+        found = encode(scale, invalid="nan")
+    np.testing.assert_array_equal(np.isnan(found).all(axis=1), np.isnan(flux).all(axis=1))
+
+
+def test_file_that_appears_meanwhile_is_not_replaced(monkeypatch, encode, codes, expected):
+    give_name = part_module.give_name
+
+    def late(part, path):
+        codes.write_bytes(b"other")
+        give_name(part, path)
+
+    with monkeypatch.context() as racing:
+        racing.setattr(part_module, "give_name", late)
+        with pytest.raises(FileExistsError, match="would replace an existing file: move that away"):
+            encode()
+    assert codes.read_bytes() == b"other"
+    codes.unlink()
+    np.testing.assert_array_equal(encode(), expected)
+
+
+def test_file_that_appears_before_the_lock_leaves_no_journal(monkeypatch, encode, codes):
+    lock = part_module.lock
+
+    def late(journal, out):
+        lock(journal, out)
+        out.write_bytes(b"other")
+
+    monkeypatch.setattr(part_module, "lock", late)
+    with pytest.raises(FileExistsError, match="the result exists"):
+        encode()
+    assert files_in(codes.parent) == ["codes.npy", "flux.npy"]
+
+
+def test_call_that_stopped_when_the_file_had_two_names(monkeypatch, encode, codes, log, expected):
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        broken.setattr(part_module, "give_name", interrupt)
+        encode()
+    os.link(codes.with_name("codes.npy.part"), codes)
+    Path(log).unlink()
+    np.testing.assert_array_equal(encode(), expected)
+    assert files_in(codes.parent) == ["codes.npy", "flux.npy"] and not lines_of(log)
+
+
+def test_another_complete_file_is_not_taken_for_the_result(monkeypatch, encode, codes):
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        broken.setattr(part_module, "sync_folder", interrupt)
+        encode()
+    np.save(codes, np.zeros((110, 3)))
+    with pytest.raises(FileExistsError, match="would replace an existing file"):
+        encode()
+    assert not np.load(codes).any()
 
 
 def test_archive_without_a_usable_row_is_an_error(encode, codes):

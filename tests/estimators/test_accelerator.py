@@ -11,7 +11,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from specvae.estimators import AdversarialAutoencoder, SpectralAutoencoder
+from specvae.estimators import AdversarialAutoencoder, SpectralAutoencoder, SpectralRegressor
 from specvae.estimators._share import Share
 
 accelerate = pytest.importorskip("accelerate")
@@ -82,9 +82,14 @@ def run(program, folder, n_processes, **options):
         running.append(
             subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         )
-    for process in running:
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
+    try:
+        for process in running:
+            _, errors = process.communicate(timeout=240)
+            assert process.returncode == 0, errors
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
     found = []
     for number in range(n_processes):
         place = folder / f"{number}of{n_processes}"
@@ -178,6 +183,15 @@ def test_an_accelerator_that_does_more_is_refused(folder, monkeypatch):
     accelerator.gradient_accumulation_steps = 4
     with pytest.raises(ValueError, match="batch_size"):
         SpectralAutoencoder(2, accelerator=accelerator).fit(flux)
+
+
+def test_missing_labels_are_not_shared(folder, monkeypatch):
+    accelerator = accelerate.Accelerator(cpu=True)
+    monkeypatch.setattr(type(accelerator), "num_processes", 2)
+    flux, labels = np.load(folder / "flux.npy"), np.load(folder / "labels.npy")
+    labels[3] = np.nan
+    with pytest.raises(ValueError, match="missing labels"):
+        SpectralRegressor(accelerator=accelerator).fit(flux, labels)
 
 
 def test_adversaries_learn_in_one_process(folder, monkeypatch):

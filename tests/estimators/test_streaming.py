@@ -214,21 +214,32 @@ class Counted:
         return FLUX[rows]
 
 
-@pytest.mark.parametrize("method", ["transform", "reconstruct"])
-def test_a_lazy_matrix_is_read_once_block_by_block(autoencoder, method, tmp_path, monkeypatch):
-    store, made = Counted(), []
-    empty = np.empty
+LAZY = {
+    "autoencoder.transform": lambda get, X, out: get("autoencoder").transform(X, out=out),
+    "autoencoder.reconstruct": lambda get, X, out: get("autoencoder").reconstruct(X, out=out),
+    "semi.intervene": lambda get, X, out: get("semi").intervene(X, 1, 0.5, out=out),
+    "adversarial.reconstruct": lambda get, X, out: get("adversarial").reconstruct(
+        X, conditions=LABELS, out=out
+    ),
+}
 
-    def noted(shape, *args, **options):
-        made.append(np.prod(shape))
-        return empty(shape, *args, **options)
 
-    width = 2 if method == "transform" else N_PIXELS
-    out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.float32, (N_SPECTRA, width))
-    monkeypatch.setattr(np, "empty", noted)
-    getattr(autoencoder, method)(SpectraArray(store, grid=GRID), out=out)
+@pytest.mark.parametrize("name", LAZY)
+def test_a_lazy_matrix_is_read_once_and_written_as_it_is_read(name, get):
+    class Watched(Counted):
+        """Notes how many rows are filled whenever rows are asked for."""
+
+        def __getitem__(self, rows):
+            filled.append(int((out[:, 0] != -7.0).sum()))
+            return super().__getitem__(rows)
+
+    store, filled = Watched(), []
+    out = np.full((N_SPECTRA, 2 if name.endswith("transform") else N_PIXELS), -7.0, np.float32)
+    LAZY[name](get, SpectraArray(store, grid=GRID), out)
     assert store.asked == [5, 5, 5, 5, 3]
-    assert max(made, default=0) <= 5 * N_PIXELS
+    # While a block is computed the next two are read; all before it are in their place.
+    assert all(n_rows >= 5 * (number - 2) for number, n_rows in enumerate(filled))
+    assert filled[-1] < N_SPECTRA and not (out[:, 0] == -7.0).any()
 
 
 def test_flux_of_a_store_comes_row_block_by_row_block(autoencoder, tmp_path):
@@ -257,6 +268,58 @@ def test_what_cannot_be_filled_is_refused(autoencoder, out, error, message, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+OVERLAPPING = {
+    "one array twice": lambda: (lambda out: (out, out))(np.empty((N_SPECTRA, 2))),
+    "rows of one array": lambda: (lambda out: (out[1:], out[:-1]))(np.empty((N_SPECTRA + 1, 2))),
+}
+
+
+@pytest.mark.parametrize("name", OVERLAPPING)
+def test_parts_that_would_overwrite_each_other_are_refused(name, vae, monkeypatch):
+    Failing(monkeypatch, 0, AssertionError("nothing is to be read"))
+    with pytest.raises(ValueError, match="two arrays of out share memory; give each part"):
+        vae.transform(FLUX, return_std=True, out=OVERLAPPING[name]())
+
+
+def test_columns_of_one_array_are_filled(vae):
+    table = np.empty((N_SPECTRA, 4), dtype=np.float32)
+    vae.transform(FLUX, return_std=True, out=(table[:, :2], table[:, 2:]))
+    np.testing.assert_array_equal(table, np.hstack(vae.transform(FLUX, return_std=True)))
+
+
+def test_one_file_for_two_parts_is_refused(vae, tmp_path, monkeypatch):
+    Failing(monkeypatch, 0, AssertionError("nothing is to be read"))
+    (tmp_path / "folder").mkdir()
+    out = tmp_path / "codes.npy", tmp_path / "folder" / ".." / "codes.npy"
+    with pytest.raises(ValueError, match=r"out names the file '.*codes.npy' twice; give each"):
+        vae.transform(FLUX, return_std=True, out=out)
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_is_read_is_not_overwritten(autoencoder, get, tmp_path):
+    flux, codes = FLUX.copy(), np.zeros((N_SPECTRA, 2), dtype=np.float32)
+    shared = r"out shares memory with what it is computed from, .* give a new array"
+    with pytest.raises(ValueError, match=shared):
+        autoencoder.reconstruct(flux, out=flux)
+    with pytest.raises(ValueError, match=shared):
+        autoencoder.reconstruct(SpectraArray(flux, grid=GRID)[1:], out=flux[:-1])
+    with pytest.raises(ValueError, match=shared):
+        autoencoder.transform(flux, out=flux[:, :2])
+    with pytest.raises(ValueError, match=shared):
+        get("semi").intervene(flux, 1, 0.5, out=flux)
+    wide = np.zeros((N_SPECTRA, N_PIXELS), dtype=np.float32)
+    with pytest.raises(ValueError, match=shared):
+        autoencoder.inverse_transform(wide[:, :2], out=wide)
+    np.testing.assert_array_equal(flux, FLUX)
+    assert autoencoder.transform(FLUX, out=codes) is codes
+
+
+def test_a_tensor_is_refused(autoencoder):
+    wanted = r"out must be an array .* got Tensor; give its array, out.numpy\(\)"
+    with pytest.raises(TypeError, match=wanted):
+        autoencoder.transform(FLUX, out=torch.empty(N_SPECTRA, 2))
+
+
 def test_what_is_read_only_or_too_coarse_is_refused(autoencoder):
     fixed = np.empty((N_SPECTRA, 2))
     fixed.flags.writeable = False
@@ -276,6 +339,54 @@ def test_an_existing_file_is_never_replaced(name, get, tmp_path):
         {**CODES, **DECODED}[name](get, out=path)
     assert path.read_bytes() == b"older"
     assert [each.name for each in tmp_path.iterdir()] == ["out.npy"]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_file_that_appears_meanwhile_is_not_replaced(vae, tmp_path, monkeypatch, has_links):
+    codes, std = tmp_path / "codes.npy", tmp_path / "std.npy"
+
+    def no_link(*names):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    complete = _stream._NpyFile.complete
+
+    def late(target):
+        std.write_bytes(b"other")
+        complete(target)
+
+    monkeypatch.setattr(_stream._NpyFile, "complete", late)
+    if not has_links:
+        monkeypatch.setattr(os, "link", no_link)
+    with pytest.raises(FileExistsError, match="appeared meanwhile and is not replaced"):
+        vae.transform(FLUX, return_std=True, out=(codes, std))
+    assert std.read_bytes() == b"other"
+    assert [each.name for each in tmp_path.iterdir()] == ["std.npy"]
+
+
+def test_a_file_gets_its_name_where_there_are_no_links(autoencoder, tmp_path, monkeypatch):
+    def no_link(*names):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_link)
+    codes = autoencoder.transform(FLUX, out=tmp_path / "codes.npy")
+    np.testing.assert_array_equal(codes, autoencoder.transform(FLUX))
+    assert [each.name for each in tmp_path.iterdir()] == ["codes.npy"]
+
+
+def test_of_two_calls_for_one_file_the_first_to_end_has_it(autoencoder, tmp_path, monkeypatch):
+    path, read, calls = tmp_path / "codes.npy", _blocks.read_flux, []
+
+    def read_flux(X, rows):
+        if rows[0] == 10 and not calls:
+            calls.append(rows)
+            autoencoder.transform(FLUX * 2.0, out=path)
+        return read(X, rows)
+
+    monkeypatch.setattr(_blocks, "read_flux", read_flux)
+    with pytest.raises(FileExistsError, match="appeared meanwhile"):
+        autoencoder.transform(FLUX, out=path)
+    np.testing.assert_array_equal(np.load(path), autoencoder.transform(FLUX * 2.0))
+    assert [each.name for each in tmp_path.iterdir()] == ["codes.npy"]
 
 
 def test_a_half_written_store_is_not_replaced_by_codes(autoencoder, tmp_path):
@@ -344,6 +455,32 @@ def test_a_store_does_not_go_on_with_other_weights_or_spectra(autoencoder, tmp_p
         other.reconstruct(FLUX, out=tmp_path / "flux.npy")
     with pytest.raises(ValueError, match=r"begun with other arguments \(given was"):
         autoencoder.reconstruct(FLUX * 2.0, out=tmp_path / "flux.npy")
+
+
+def test_a_store_does_not_go_on_with_another_method(get, tmp_path, monkeypatch):
+    square = SpectralAutoencoder(N_PIXELS, **dense()).fit(FLUX)
+    given = np.nan_to_num(FLUX)  # spectra of as many pixels as the code has numbers
+    compute, n_left = _blocks.Blocks.computed, [3]
+
+    def stopping(blocks, first=0):
+        for each in compute(blocks, first):
+            if not n_left[0]:
+                raise KeyboardInterrupt
+            n_left[0] -= 1
+            yield each
+
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        broken.setattr(_blocks.Blocks, "computed", stopping)
+        square.reconstruct(given, out=tmp_path / "flux.npy")
+    wanted = r"begun with other arguments \(method was reconstruct, now inverse_transform\)"
+    with pytest.raises(ValueError, match=wanted):
+        square.inverse_transform(given, out=tmp_path / "flux.npy")
+
+
+@pytest.mark.parametrize("delta", [np.zeros(3), np.zeros((N_SPECTRA, 1))])
+def test_a_change_of_another_shape_is_refused(semi, delta):
+    with pytest.raises(ValueError, match=r"delta has shape .*; wanted is one number, or \(23,\)"):
+        semi.intervene(FLUX, 1, delta)
 
 
 def test_a_full_disk_is_one_message_and_leaves_no_part_of_codes(autoencoder, tmp_path, monkeypatch):
@@ -419,11 +556,12 @@ def test_killed_nothing_has_the_name_of_the_file(tmp_path):
     path = tmp_path / "codes.npy"
     run = subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(path)], check=False)
     assert run.returncode == -9
-    assert [each.name for each in tmp_path.iterdir()] == ["codes.npy.part"]
+    (left,) = tmp_path.iterdir()
+    assert left.match("codes.npy.*.part")
     # What is left is no obstacle.
     fitted = SpectralAutoencoder(2, **dense()).fit(FLUX)
     fitted.transform(FLUX, out=path)
-    assert [each.name for each in tmp_path.iterdir()] == ["codes.npy"]
+    assert sorted(tmp_path.iterdir()) == [path, left]
 
 
 def test_an_unusable_spectrum_is_named_by_its_row(autoencoder, tmp_path):
@@ -431,6 +569,17 @@ def test_an_unusable_spectrum_is_named_by_its_row(autoencoder, tmp_path):
     flux[13] = np.nan
     with pytest.raises(SpectrumError, match="spectrum 13 has no valid pixel"):
         autoencoder.transform(SpectraArray(flux), out=tmp_path / "codes.npy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_spectrum_that_a_map_refuses_is_named_by_its_row(autoencoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(_stream, "_IDENTIFYING_BYTES", 4 * N_PIXELS * 3)  # rows 0, 11 and 22
+    flux = FLUX.copy()
+    flux[11] = np.nan
+    X = MedianNormalizer().transform(SpectraArray(flux, grid=GRID))
+    with pytest.raises(SpectrumError, match="spectrum 11 has no valid pixel") as raised:
+        autoencoder.reconstruct(X, out=tmp_path / "flux.npy")
+    assert raised.value.row == 11
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,7 +5,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from specvae.metrics import telluric_rejection
 from specvae.simulation import StellarSpectrumSimulator
-from specvae.spectra import WavelengthGrid
+from specvae.spectra import SpectraArray, WavelengthGrid
 
 GRID = WavelengthGrid(6260.0, 0.02, 3000)  # the gamma band of oxygen and lines of iron
 LABELS = pd.DataFrame(
@@ -42,6 +42,28 @@ def test_copy_gets_zero_and_star_gets_one(simulated):
     np.testing.assert_allclose(result.telluric_slope, 0.0, atol=2e-3)
     np.testing.assert_allclose(result.stellar_slope, 1.0, atol=0.01)
     assert (result.n_pixels > 100).all() and result.n_stars == 3
+
+
+class Counted:
+    """A store that notes how many rows are asked for at once."""
+
+    def __init__(self, flux):
+        self.flux, self.asked = flux, []
+        self.shape, self.dtype = flux.shape, flux.dtype
+
+    def __getitem__(self, rows):
+        self.asked.append(len(rows))
+        return self.flux[rows]
+
+
+def test_lazy_spectra_are_read_many_rows_at_a_time(simulated):
+    _, flux, star, transmission = simulated
+    half = (0.5 * (flux + star)).astype(np.float32)
+    stores = Counted(flux.astype(np.float32)), Counted(half)
+    lazy = telluric_rejection(*map(SpectraArray, stores), transmission)
+    assert stores[0].asked == [3] and stores[1].asked == [3, 3]  # once for the widths of lines
+    wanted = telluric_rejection(stores[0].flux, half, transmission)
+    np.testing.assert_array_equal(lazy.by_spectrum, wanted.by_spectrum)
 
 
 def test_between_them_it_is_in_proportion(simulated):

@@ -156,11 +156,18 @@ def test_renamed_tensors_are_noticed(honest, tmp_path):
     refused(write_raw(tmp_path / "model", header, body), "sha256")
 
 
-@pytest.mark.parametrize("version", [2, 0, -1, "1", None, 1.5])
+@pytest.mark.parametrize("version", [3, 0, -1, "2", None, 1.5, True, 2.0])
 def test_other_version_of_the_format(version, forge, fitted, tmp_path):
     forgery = forge(fitted)
     forgery.description["version"] = version
-    refused(forgery.write(tmp_path / "model"), "of the format, this specvae reads 1 to 1: upgrade")
+    refused(forgery.write(tmp_path / "model"), "of the format, this specvae reads 2: upgrade")
+
+
+def test_older_version_of_the_format(forge, fitted, tmp_path):
+    forgery = forge(fitted)
+    forgery.description["version"] = 1
+    wanted = "version 1 of the format, of an older specvae, and this one reads 2: fit or convert"
+    refused(forgery.write(tmp_path / "model"), wanted)
 
 
 @pytest.mark.parametrize("announced", [2**64 - 1, 2**40, 65 * 2**20])

@@ -144,3 +144,11 @@ def test_report_is_frozen():
 def test_parameters_that_are_refused(parameters, message):
     with pytest.raises(ValueError, match=message):
         quality_report(spectra(3), **parameters)
+
+
+def test_ratio_of_no_spectrum_is_empty():
+    empty = SpectraArray(np.ones((3, 20), dtype=np.float32))[:0]
+    found = der_snr(empty)
+    assert found.shape == (0,) and found.dtype == np.float32
+    with pytest.raises(ValueError, match="X has no spectra; give at least one"):
+        quality_report(empty)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from specvae.preprocessing import _median, valid_median
+from specvae.spectra import SpectraArray
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -105,3 +106,9 @@ def test_bracket_that_misses_by_one_rank():
     assert _median._median_between(flux, 2.0, 3.0) == 2.5
     assert _median._median_between(flux, 1.0, 2.0) is None
     assert _median._median_between(flux, 3.0, 4.0) is None
+
+
+def test_median_of_no_spectrum_is_empty():
+    empty = SpectraArray(np.ones((3, 20), dtype=np.float32))[:0]
+    found = valid_median(empty)
+    assert found.shape == (0,) and found.dtype == np.float32

@@ -195,6 +195,23 @@ def test_batches_follow_the_rows(spectra, matrix, batch_size, sizes):
     np.testing.assert_array_equal(np.concatenate(batches), matrix[order])
 
 
+def test_map_in_place_leaves_what_another_store_keeps_alone(matrix):
+    class Store:
+        shape, dtype = matrix.shape, np.dtype(np.float32)
+        kept = matrix.astype(np.float32)
+
+        def __getitem__(self, rows):
+            return self.kept[rows[0] : rows[-1] + 1]  # a view
+
+    def zero(flux):
+        flux[:] = 0.0
+        return flux
+
+    store = Store()
+    assert not SpectraArray(store).map_rows(zero).to_numpy().any()
+    np.testing.assert_array_equal(store.kept, matrix)
+
+
 def test_store_is_asked_for_increasing_rows_without_repeats(matrix):
     asked = []
 

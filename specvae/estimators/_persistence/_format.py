@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..._optional import import_optional
 
-FORMAT, VERSION = "specvae-model", 1
+# Of version 1, tensors of the networks had other names.
+FORMAT, VERSION = "specvae-model", 2
 
 # Names and shapes of a few hundred tensors take 100 kB, names of 327,680 pixels a few MB.
 _MAX_HEADER = 64 * 2**20
@@ -62,7 +63,7 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     ------
     ValueError
         With the reason, if this is another kind of file, or was cut off, edited, or written by a
-        newer version.
+        newer or an older version.
     """
     library = import_optional("safetensors.torch", caller="load", extra="save")
     with open(path, "rb") as file:
@@ -77,10 +78,15 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ValueError("it holds no model of specvae")
     version = description.get("version")
-    if not isinstance(version, int) or not 1 <= version <= VERSION:
+    if version == 1 and type(version) is int:
         raise ValueError(
-            f"it has version {version!r} of the format, this specvae reads 1 to {VERSION}: "
-            "upgrade specvae"
+            f"it has version 1 of the format, of an older specvae, and this one reads {VERSION}: "
+            "fit or convert the model again"
+        )
+    if version != VERSION or type(version) is not int:
+        raise ValueError(
+            f"it has version {version!r} of the format, this specvae reads {VERSION}: upgrade "
+            "specvae"
         )
     tensors = library.load(start + header + body)
     if digest(text, tensors) != metadata.get("sha256"):
