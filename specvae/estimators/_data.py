@@ -19,6 +19,9 @@ from ._prefetch import prefetch
 _BLOCK_PIXELS = 8 * 327_680
 
 
+_CPU = torch.device("cpu")
+
+
 class Batch(NamedTuple):
     """What a training step sees; the batch is on axis 0."""
 
@@ -30,8 +33,14 @@ class Batch(NamedTuple):
     simulated: Tensor | None = None  # (batch,), bool
 
     def to(self, device: torch.device) -> "Batch":
-        """Move to a device."""
-        return Batch._make(None if part is None else part.to(device) for part in self)
+        """Move to a device; out of pinned memory without waiting for it."""
+        return Batch._make(
+            None if part is None else part.to(device, non_blocking=True) for part in self
+        )
+
+    def pinned(self) -> "Batch":
+        """Copy to memory from which a CUDA device can fetch by itself."""
+        return Batch._make(None if part is None else part.pin_memory() for part in self)
 
 
 @dataclass(frozen=True)
@@ -155,11 +164,14 @@ class SpectraDataset(Dataset):
         )
 
 
-def ahead(dataset: SpectraDataset, batches: Any) -> Generator[Batch]:
-    """Batches of a data set; a thread reads the next ones where they are not in memory.
+def ahead(dataset: SpectraDataset, batches: Any, device: torch.device = _CPU) -> Generator[Batch]:
+    """Batches of a data set; a thread prepares the next ones where that takes time.
 
-    Closing it early ends the thread.
+    They are read, unless they are in memory, and pinned for a CUDA device. Closing it early ends
+    the thread.
     """
+    if device.type == "cuda":
+        return prefetch(batch.pinned() for batch in batches)
     return prefetch(batches) if dataset.is_read else (batch for batch in batches)
 
 

@@ -69,7 +69,7 @@ class _SpectraNet(skorch.NeuralNet):
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         if iterator is None:
             return
-        with closing(ahead(iterator.dataset, iterator)) as batches:
+        with closing(ahead(iterator.dataset, iterator, self.device)) as batches:
             for batch in batches:
                 self.notify("on_batch_begin", batch=batch, training=training)
                 step = step_fn(batch, **fit_params)
@@ -92,7 +92,8 @@ class _SpectraNet(skorch.NeuralNet):
         """Loss of the network as it is, over a data set."""
         mean = EpochMean()
         # Not through a loader, which would draw from the generator of the training.
-        with closing(ahead(dataset, dataset.in_order(self.batch_size))) as batches:
+        batches = dataset.in_order(self.batch_size)
+        with closing(ahead(dataset, batches, self.device)) as batches:
             for batch in batches:
                 mean.add(self.validation_step(batch)["parts"])
         return self.share.same(mean.loss())

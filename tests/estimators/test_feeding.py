@@ -14,7 +14,7 @@ from specvae.estimators import SemiSupervisedVAE, SpectralAutoencoder, SpectralV
 from specvae.estimators import _checkpoint as checkpoint_module
 from specvae.estimators._batch_order import BlockBatches, make_loader
 from specvae.estimators._checkpoint import read_checkpoint
-from specvae.estimators._data import SpectraDataset, TrainingData, ahead, read_flux
+from specvae.estimators._data import Batch, SpectraDataset, TrainingData, ahead, read_flux
 from specvae.estimators._flux_reader import FluxReader
 from specvae.estimators._kept_memory import KeptMemory
 from specvae.estimators._prefetch import prefetch
@@ -280,6 +280,22 @@ def test_only_what_is_read_from_a_store_has_a_thread(flux, path):
         found = torch.cat([batch.flux for batch in ahead(dataset, dataset.in_order(8))])
         np.testing.assert_array_equal(found, flux.astype(np.float32))
         assert store.threads == names
+    assert_no_thread()
+
+
+def test_batches_for_a_gpu_are_pinned_on_the_thread(flux, monkeypatch):
+    pinned_on = []
+
+    def pin(batch):
+        pinned_on.append(threading.current_thread().name)
+        return batch
+
+    monkeypatch.setattr(Batch, "pinned", pin)
+    X = flux.astype(np.float32)
+    dataset = SpectraDataset(TrainingData(X, np.ones(N_SPECTRA)), np.arange(N_SPECTRA))
+    batches = list(ahead(dataset, dataset.in_order(8), torch.device("cuda")))
+    np.testing.assert_array_equal(torch.cat([batch.flux for batch in batches]), X)
+    assert pinned_on == ["specvae-prefetch"] * len(batches)
     assert_no_thread()
 
 
