@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 # One spectrum of HARPS: what a layer then gives stays in a cache of 32 MB.
@@ -215,14 +216,47 @@ class NormReLU(nn.Module):
         if values.shape[1] == 1:
             # One position has no variance: torch refuses it, and its norm would always be zero.
             return values.relu()
-        if values.shape[1] < _FEW_POSITIONS:
-            values = values.float() if values.dtype == torch.bfloat16 else values
-            deviation = values - values.mean(dim=1, keepdim=True)
-            variance = deviation.square().mean(dim=1, keepdim=True)
-            return (deviation * torch.rsqrt(variance + _EPSILON)).relu_()
-        image = values.transpose(1, 2).unsqueeze(2)
-        image = functional.group_norm(image, num_groups=image.shape[1], eps=_EPSILON).relu_()
-        return image.squeeze(2).transpose(1, 2)
+        if torch.is_grad_enabled():
+            return _NormReLU.apply(values)
+        return _normalise(values)[0].relu_()
+
+
+class _NormReLU(torch.autograd.Function):
+    """Norm and ReLU with the gradient in closed form.
+
+    torch's own goes through the channels one by one, which takes four times as long.
+    """
+
+    @staticmethod
+    def forward(ctx, values):
+        normal, scale = _normalise(values)
+        ctx.save_for_backward(normal, scale)
+        return normal.relu()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        normal, scale = ctx.saved_tensors
+        gradient = torch.where(normal > 0, gradient, 0.0)
+        along = (gradient * normal).mean(dim=1, keepdim=True)
+        gradient -= gradient.mean(dim=1, keepdim=True)
+        return gradient.addcmul_(normal, along, value=-1.0).mul_(scale)
+
+
+def _normalise(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Norm of (batch, position, channel), and its scale, (batch, 1, channel)."""
+    n_batch, n_positions, n_channels = values.shape
+    if n_positions < _FEW_POSITIONS:
+        values = values.float() if values.dtype == torch.bfloat16 else values
+        deviation = values - values.mean(dim=1, keepdim=True)
+        variance = deviation.square().mean(dim=1, keepdim=True)
+        scale = torch.rsqrt(variance + _EPSILON)
+        return deviation.mul_(scale), scale
+    image = values.transpose(1, 2).unsqueeze(2)
+    image, _, scale = torch.native_group_norm(
+        image, None, None, n_batch, n_channels, n_positions, n_channels, _EPSILON
+    )
+    return image.squeeze(2).transpose(1, 2), scale[:, None].to(values.dtype)
 
 
 def compile_bodies(network: nn.Module, *, wanted: bool = True) -> None:
