@@ -237,7 +237,8 @@ class _NormReLU(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient):
         normal, scale = ctx.saved_tensors
-        gradient = torch.where(normal > 0, gradient, 0.0)
+        # That of ReLU; `where` is five times slower.
+        gradient = torch.ops.aten.threshold_backward(gradient, normal, 0.0)
         along = (gradient * normal).mean(dim=1, keepdim=True)
         gradient -= gradient.mean(dim=1, keepdim=True)
         return gradient.addcmul_(normal, along, value=-1.0).mul_(scale)
