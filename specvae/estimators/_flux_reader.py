@@ -38,7 +38,7 @@ class FluxReader:
     def __init__(self, X: Any, *, is_flux: bool = True):
         self.X, self.is_flux = X, is_flux
         # Apart, since a batch is much larger than what is at hand of it.
-        self._batches, self._scratch, self._blocks = KeptMemory(4), KeptMemory(2), KeptMemory(8)
+        self._batches, self._scratch, self._blocks = KeptMemory(4), KeptMemory(2), KeptMemory(16)
         self._held: dict[int, np.ndarray] = {}  # row -> what is stored
 
     def read(self, rows: np.ndarray) -> Tensor:
@@ -78,8 +78,6 @@ class FluxReader:
         """
         if not is_lazy(self.X):
             return
-        if not blocks:
-            self._blocks = KeptMemory(self._blocks.n_kept)  # the epoch is over
         kept = {row for rows in blocks for row in rows.tolist()}
         self._held = {row: stored for row, stored in self._held.items() if row in kept}
         for rows in blocks:
