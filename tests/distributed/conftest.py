@@ -12,7 +12,11 @@ N_SPECTRA, N_PIXELS = 110, 30
 def cluster():
     """A client of two worker processes, which a nanny starts again when they are killed."""
     distributed = pytest.importorskip("dask.distributed")
+    dask = pytest.importorskip("dask")
     with (
+        # The nanny would write OMP_NUM_THREADS into the environment of this process, for good, and
+        # the processes of later tests would round otherwise than it does.
+        dask.config.set({"distributed.nanny.pre-spawn-environ": {}}),
         distributed.LocalCluster(
             n_workers=2, processes=True, threads_per_worker=1, dashboard_address=":0"
         ) as workers,
