@@ -17,6 +17,7 @@ benchmarks/results/feeding.json; the stores, 0.6 GB each, are temporary.
 
 import copy
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -318,7 +319,8 @@ def measure_overhead() -> dict[str, Any]:
 def main() -> None:
     torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else torch.get_num_threads())
     record: dict[str, Any] = {
-        "machine": f"{platform.platform()}, {platform.processor() or platform.machine()}",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
+        f"{torch.backends.cpu.get_cpu_capability()}",
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "seed": SEED,
