@@ -55,11 +55,11 @@ class _Rearranged(nn.Module):
         """Convolve (batch, position, in) to (batch, position, out), and activate."""
         kernel = self._kernel()
         image = values.transpose(1, 2).unsqueeze(2)
-        # A stride of 2 over the one row changes nothing, but torch would otherwise pass small
-        # kernels by oneDNN, and copy weights and input at each call.
         bias = self.bias
         if bias is not None:
             bias = bias.repeat(len(kernel.weight) // len(bias))  # once for each place
+        # A stride of 2 over the one row changes nothing, but torch would otherwise pass small
+        # kernels by oneDNN, and copy weights and input at each call.
         image = functional.conv2d(
             image, kernel.weight, bias, (2, kernel.stride), (0, kernel.padding)
         )
