@@ -8,11 +8,10 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
-from ._conditional import join_conditions
-from ._layers import N_SHORT, Body, Conv, Head, TransposedConv, in_small_batches
+from ._layers import Body, Conv, Head, TransposedConv
+from ._passes import BodyDecoder, BodyEncoder
 
 _CHANNELS = (16, 16, 16, 32, 32, 32, 64, 64, 64, 128, 128, 128, 256, 512)
 _KERNELS = (7, 5, 5, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3)
@@ -66,7 +65,7 @@ def plan_stages(n_pixels: int) -> StagePlan:
     return StagePlan(channels, kernels, math.ceil(n_pixels / 2**n_stages))
 
 
-class ConvEncoder(nn.Module):
+class ConvEncoder(BodyEncoder):
     """Stride-2 convolutions with LeakyReLU 0.1, one more at stride 1, then a linear head.
 
     Parameters
@@ -94,23 +93,8 @@ class ConvEncoder(nn.Module):
         self.body = Body(*layers)
         self.head = Head(plan.n_channels * plan.n_positions + n_conditions, n_outputs)
 
-    def features(self, flux: Tensor) -> Tensor:
-        """Output of the convolutions, flattened."""
-        n_long = max(0, len(self.body) - N_SHORT)
-        values = in_small_batches(lambda part: self._first(part, n_long), flux, self.n_pixels)
-        features = self.body(values, n_long)  # (batch, position, channel)
-        return features.transpose(1, 2).flatten(1)  # (batch, channel * position)
 
-    def _first(self, flux: Tensor, n_layers: int) -> Tensor:
-        padded = functional.pad(flux, (0, self.n_padding))  # (batch, padded)
-        return self.body(padded[:, :, None], 0, n_layers)  # (batch, position, channel)
-
-    def forward(self, flux: Tensor, conditions: Tensor | None = None) -> Tensor:
-        """Map flux (batch, n_pixels) to outputs (batch, n_outputs)."""
-        return self.head(join_conditions(self.features(flux), conditions, self.n_conditions))
-
-
-class ConvDecoder(nn.Module):
+class ConvDecoder(BodyDecoder):
     """A linear layer, then the encoder in reverse with transposed convolutions.
 
     As published, LeakyReLU follows every transposed convolution, the last one included, and a
@@ -140,18 +124,6 @@ class ConvDecoder(nn.Module):
             n_in = n_out
         self.body = Body(*layers)
         self.output = Conv(n_in, 1, 3, padding=1)
-
-    def forward(self, code: Tensor, conditions: Tensor | None = None) -> Tensor:
-        """Map codes (batch, n_inputs) to flux (batch, n_pixels)."""
-        code = join_conditions(code, conditions, self.n_conditions)
-        start = self.head(code).unflatten(1, self.bottleneck).transpose(1, 2)
-        values = self.body(start, 0, N_SHORT)  # (batch, position, channel)
-        flux = in_small_batches(self._last, values, self.n_pixels)
-        return flux.to(start.dtype)  # autocast may have lowered it
-
-    def _last(self, values: Tensor) -> Tensor:
-        flux = self.output(self.body(values, N_SHORT))  # (batch, padded, 1)
-        return flux[:, : self.n_pixels, 0]  # (batch, n_pixels)
 
     @torch.no_grad()
     def start_linear(self) -> None:

@@ -6,11 +6,10 @@ Appendix B of Cvrcek et al. 2025, A&A 693, A256; where text and code differ, as 
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ._conditional import join_conditions
 from ._conv import plan_stages
-from ._layers import N_SHORT, Body, Conv, Head, NormReLU, TransposedConv, in_small_batches
+from ._layers import Body, Conv, Head, NormReLU, TransposedConv
+from ._passes import BodyDecoder, BodyEncoder
 
 # Channels next to the flux, then after each of 14 stages.
 _CHANNELS = (16, 16, 16, 32, 32, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512)
@@ -44,7 +43,7 @@ class ResidualBlock(nn.Module):
         return self.branch[1:](active) + self.skip[1](active)
 
 
-class ResNetDecoder(nn.Module):
+class ResNetDecoder(BodyDecoder):
     """A linear layer, then pre-activation residual blocks of transposed convolutions.
 
     The first block keeps the length, each other one doubles it; a 3-tap convolution gives the
@@ -94,20 +93,8 @@ class ResNetDecoder(nn.Module):
         self.body = Body(*blocks)
         self.output = Conv(channels[0], 1, 3, padding=1)
 
-    def forward(self, code: Tensor, conditions: Tensor | None = None) -> Tensor:
-        """Map codes (batch, n_inputs) to flux (batch, n_pixels)."""
-        code = join_conditions(code, conditions, self.n_conditions)
-        start = self.head(code).unflatten(1, self.bottleneck).transpose(1, 2)
-        values = self.body(start, 0, N_SHORT)  # (batch, position, channel)
-        flux = in_small_batches(self._last, values, self.n_pixels)
-        return flux.to(start.dtype)  # autocast may have lowered it
 
-    def _last(self, values: Tensor) -> Tensor:
-        flux = self.output(self.body(values, N_SHORT))  # (batch, padded, 1)
-        return flux[:, : self.n_pixels, 0]  # (batch, n_pixels)
-
-
-class ResNetEncoder(nn.Module):
+class ResNetEncoder(BodyEncoder):
     """The residual decoder in reverse, without its norms, then a linear head.
 
     A 3-tap convolution of the flux, a residual block for each stage that halves the length, one
@@ -152,21 +139,6 @@ class ResNetEncoder(nn.Module):
         self.n_conditions = n_conditions
         self.body = Body(*layers)
         self.head = Head(channels[-1] * n_positions + n_conditions, n_outputs)
-
-    def features(self, flux: Tensor) -> Tensor:
-        """Output of the blocks, flattened."""
-        n_long = max(0, len(self.body) - N_SHORT)
-        values = in_small_batches(lambda part: self._first(part, n_long), flux, self.n_pixels)
-        features = self.body(values, n_long)  # (batch, position, channel)
-        return features.transpose(1, 2).flatten(1)  # (batch, channel * position)
-
-    def _first(self, flux: Tensor, n_layers: int) -> Tensor:
-        padded = functional.pad(flux, (0, self.n_padding))  # (batch, padded)
-        return self.body(padded[:, :, None], 0, n_layers)  # (batch, position, channel)
-
-    def forward(self, flux: Tensor, conditions: Tensor | None = None) -> Tensor:
-        """Map flux (batch, n_pixels) to outputs (batch, n_outputs)."""
-        return self.head(join_conditions(self.features(flux), conditions, self.n_conditions))
 
 
 def _plan(n_pixels: int, kernel: int) -> tuple[tuple[int, ...], int]:
