@@ -2,13 +2,24 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint evidence clean
+
+# The published claims measured again; each writes its record, pages.py makes docs/results of them.
+EVIDENCE := label_recovery unsupervised_probe interventions informative_latents small_codes \
+	twins timing miles harps_velocity apogee_labels calibration
 
 demo: .venv/installed
 	$(BIN)/python -m specvae.demo
 
 test: .venv/installed lint
 	$(BIN)/python -m pytest
+
+# About four hours on two cores; `make evidence-miles` runs one. OPTIONS=--full takes a GPU.
+evidence: $(EVIDENCE:%=evidence-%)
+	$(BIN)/python benchmarks/evidence/pages.py
+
+evidence-%: .venv/installed
+	$(BIN)/python benchmarks/evidence/$*.py $(OPTIONS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

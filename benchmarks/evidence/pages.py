@@ -1,0 +1,140 @@
+"""Make the pages of docs/results from the records: ``python benchmarks/evidence/pages.py``.
+
+Every record benchmarks/results/evidence_*.json becomes one page; index.md begins with a table of
+all published claims. Nothing on these pages is written by hand, and a test compares them with the
+records.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from _evidence import RESULTS, ROOT
+
+PAGES = ROOT / "docs/results"
+MADE = "<!-- Made by benchmarks/evidence/pages.py from {}; edit neither. -->"
+INTRODUCTION = """
+Published tables measured again, and real stars against strong baselines. Each page is made from a
+record in `benchmarks/results/`, which one command writes; `make evidence` runs all of them and
+makes these pages. Errors are standard errors over stars unless a table says otherwise. Settings
+were chosen on other stars than those reported.
+
+"Holds" and "fails" say what was found here: on simulated or a few real spectra, at sizes that fit
+an hour of two cores. Where the published data or size decides, the verdict is "cannot be told
+here". Each page ends with what it does not show.
+"""
+
+
+def read_records() -> dict[str, dict[str, Any]]:
+    """Return the records by the name of their file, in the order of their names."""
+    paths = sorted(RESULTS.glob("evidence_*.json"))
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def page_name(stem: str) -> str:
+    return stem.removeprefix("evidence_") + ".md"
+
+
+def as_text(value: Any) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|")
+
+
+def markdown_table(columns: list[str], rows: list[list[Any]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(as_text(cell) for cell in line) + " |" for line in lines)
+
+
+def verdicts(record: dict[str, Any]) -> list[list[str]]:
+    return [
+        [claim["source"], claim["statement"], f"**{claim['verdict']}**", claim["measured"]]
+        for claim in record["claims"]
+    ]
+
+
+VERDICT_COLUMNS = ["Published in", "Claim", "Here", "Measured"]
+
+
+def make_page(stem: str, record: dict[str, Any]) -> str:
+    """Return the page of one record."""
+    full = " --full" if record["size"] == "full" else ""
+    parts = [
+        MADE.format(f"benchmarks/results/{stem}.json"),
+        f"# {record['title']}",
+        record["question"],
+        f"`python benchmarks/evidence/{record['name']}.py{full}`",
+    ]
+    if record["claims"]:
+        parts += ["## Claims", markdown_table(VERDICT_COLUMNS, verdicts(record))]
+    parts.append("## Measured")
+    for table in record["tables"]:
+        parts += [f"### {table['title']}", markdown_table(table["columns"], table["rows"])]
+        if table["note"]:
+            parts.append(table["note"])
+    parts += [f"![{figure['caption']}]({figure['file']})" for figure in record["figures"]]
+    parts += [
+        "## What it does not show",
+        "\n".join(f"- {text}" for text in record["does_not_show"]),
+        "## How it was run",
+        facts(record),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def facts(record: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    lines = [
+        f"Seeds: {', '.join(map(str, record['seeds'])) or 'none'}.",
+        f"Settings were chosen on: {'; '.join(record['chosen_on']) or 'nothing'}.",
+        f"Reported on: {'; '.join(record['reported_on'])}.",
+        f"Time: {record['minutes']:.0f} minutes, {record['n_jobs']} processes of one thread.",
+        f"Machine: {record['machine']}.",
+        f"Versions: {versions}; {record['date']}.",
+    ]
+    lines += [f"{name}: {as_text(value)}." for name, value in record["settings"].items()]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def make_index(records: dict[str, dict[str, Any]]) -> str:
+    """Return the page of all claims and of what there is to read."""
+    rows = [
+        [*row, f"[{record['title']}]({page_name(stem)})"]
+        for stem, record in records.items()
+        for row in verdicts(record)
+    ]
+    contents = [
+        f"- [{record['title']}]({page_name(stem)}): {record['question'].splitlines()[0]}"
+        for stem, record in records.items()
+    ]
+    parts = [
+        MADE.format("benchmarks/results/"),
+        "# Evidence",
+        markdown_table([*VERDICT_COLUMNS, "Page"], rows),
+        INTRODUCTION.strip(),
+        "## Pages",
+        "\n".join(contents),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def make_pages() -> dict[Path, str]:
+    """Return the text of every page by its path."""
+    records = read_records()
+    pages = {PAGES / page_name(stem): make_page(stem, record) for stem, record in records.items()}
+    return {**pages, PAGES / "index.md": make_index(records)}
+
+
+def main() -> None:
+    PAGES.mkdir(exist_ok=True)
+    pages = make_pages()
+    for stale in set(PAGES.glob("*.md")) - set(pages):
+        stale.unlink()
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
+    print(f"Wrote {len(pages)} pages to {PAGES.relative_to(ROOT)}.")
+
+
+if __name__ == "__main__":
+    main()
