@@ -3,7 +3,8 @@
 The folders are the nouns: `specvae.spectra` reads and holds spectra, `specvae.simulation` makes
 them, `specvae.preprocessing` prepares them row by row, `specvae.estimators` learns from them,
 `specvae.model_selection` splits and scores by star, `specvae.inspection` tells what was learnt,
-`specvae.distributed` works on a cluster. Each is loaded when it is first used.
+`specvae.distributed` works on a cluster, `specvae.cli` is the ``specvae`` command. Each is loaded
+when it is first used.
 
 `save` and `load` keep fitted estimators and pipelines in files that hold data only; `model_card`
 describes them; `load_astro_machines` reads published weights.
@@ -15,6 +16,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _LAYERS = (
+    "cli",
     "distributed",
     "estimators",
     "inspection",

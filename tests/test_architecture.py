@@ -32,6 +32,8 @@ LAYERS = [
     "plotting",
     "distributed",
     "demo",
+    "cli",
+    "__main__",
 ]
 # Layers that use less than all that comes before them.
 NARROW = {
@@ -62,6 +64,7 @@ OUTSIDE = {
     "plotting": {"numpy"},
     "distributed": {"joblib", "numpy", "pandas", "sklearn", "torch"},
     "demo": {"numpy", "pandas", "sklearn"},
+    "cli": {"astropy", "numpy", "pandas", "sklearn"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -16,6 +16,7 @@ LAYERS = [
     "model_selection",
     "inspection",
     "plotting",
+    "cli",
     "distributed",
 ]
 PUBLIC = [

@@ -1,4 +1,4 @@
-"""Encode or predict an archive, block by block, on the workers of a cluster."""
+"""Encode or predict an archive, block by block, here or on the workers of a cluster."""
 
 import sys
 import uuid
@@ -40,19 +40,19 @@ def transform_archive(
     estimator: Any,
     store: Any,
     out: str | Path,
-    client: Any,
+    client: Any = None,
     *,
     method: str = "transform",
     block_rows: int | None = None,
     invalid: str = "raise",
     progress: bool | None = None,
 ) -> np.ndarray:
-    """Apply a fitted estimator to all spectra of a store, on a dask cluster, into one .npy file.
+    """Apply a fitted estimator to all spectra of a store into one .npy file, here or on a cluster.
 
-    Blocks of rows go to the workers, which read the spectra themselves; their results come back
-    to this process, which writes them. Interrupted at any moment, by Ctrl-C, a killed worker or
-    client, a full disk or a power cut, the same call goes on where it stopped. The file appears
-    under its name only when it is complete.
+    With a client of dask, blocks of rows go to the workers, which read the spectra themselves;
+    their results come back to this process, which writes them. Interrupted at any moment, by
+    Ctrl-C, a killed worker or client, a full disk or a power cut, the same call goes on where it
+    stopped. The file appears under its name only when it is complete.
 
     Parameters
     ----------
@@ -64,8 +64,9 @@ def transform_archive(
     out : str or Path
         The .npy file to write. Until it is complete, ``.part`` is added to its name and a journal
         lies beside it.
-    client : distributed.Client
-        Connected to a scheduler. Needs the extra `distributed`.
+    client : distributed.Client, optional
+        Connected to a scheduler. Needs the extra `distributed`. By default this process computes
+        one block after the other.
     method : str, default="transform"
         Method of `estimator` that takes spectra and gives one array with a row for each:
         "transform", "predict", "reconstruct".
@@ -161,8 +162,9 @@ def transform_archive(
     >>> codes.shape
     (60, 2)
     """
-    check_client(client, "transform_archive")
-    spectra = _check_store(store)
+    if client is not None:
+        check_client(client, "transform_archive")
+    spectra = _check_store(store, is_sent=client is not None)
     _check_method(estimator, method)
     check_choice("invalid", invalid, ("raise", "nan"))
     if block_rows is not None:
@@ -202,9 +204,10 @@ def _fill(part: PartialResult, archive: Archive, client: Any, *, show: bool) -> 
     unusable: dict[int, str] = {}
     all_unusable: dict[int, Block] = {}  # of the wanted blocks; filled with NaN at the end
     desc = f"{archive.method} of spectra"
+    compute = _computed_here if client is None else _computed
     with (
         progress_bar(total=part.n_rows, desc=desc, show=show) as bar,
-        closing(_computed(part, archive, missing, client)) as computed,
+        closing(compute(part, archive, missing, client)) as computed,
     ):
         bar.update(part.n_rows_done)
         for block, found in computed:
@@ -224,6 +227,15 @@ def _fill(part: PartialResult, archive: Archive, client: Any, *, show: bool) -> 
         shape, dtype = part.layout
         part.write(block, np.full((stop - start, *shape), np.nan, dtype), found.unusable)
     return {} if archive.keep_rest else unusable
+
+
+def _computed_here(
+    part: PartialResult, archive: Archive, blocks: list[int], client: None
+) -> Generator[tuple[int, Block], None, None]:
+    for block in blocks:
+        with _says_what_is_kept(part):
+            found = compute_block(archive, *part.span(block))
+        yield block, found
 
 
 def _computed(
@@ -263,7 +275,7 @@ def _computed(
 
 @contextmanager
 def _says_what_is_kept(part: PartialResult) -> Iterator[None]:
-    """Add to an error of a worker, or of the cluster, what it means for the result."""
+    """Add to an error of a block, or of the cluster, what it means for the result."""
     try:
         yield
     except Exception as error:
@@ -315,7 +327,7 @@ def _warn_of_unusable(unusable: dict[int, str]) -> None:
     )
 
 
-def _check_store(store: Any) -> SpectraArray:
+def _check_store(store: Any, *, is_sent: bool) -> SpectraArray:
     if isinstance(store, str | Path):
         store = SpectraArray.open(store)
     if not isinstance(store, SpectraArray):
@@ -326,7 +338,7 @@ def _check_store(store: Any) -> SpectraArray:
     if not len(store):
         raise ValueError("store has no spectra; give at least one.")
     rows = store._store
-    if isinstance(rows, np.ndarray) and rows.nbytes > _MAX_SENT_BYTES:
+    if is_sent and isinstance(rows, np.ndarray) and rows.nbytes > _MAX_SENT_BYTES:
         raise ValueError(
             f"store holds an array of {1e-9 * rows.nbytes:.3g} GB, which would be sent to every "
             "worker; give SpectraArray(NpyStore(path)) of an array that numpy.save wrote, so that "

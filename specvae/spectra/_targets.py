@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 _NAME_RADIUS_ARCSEC = 300.0
 
 # Bodies of the solar system shine in sunlight, wherever they stand.
-_SUNLIT = frozenset(
+SUNLIT = frozenset(
     "SUN SOL SOLAR MOON LUNA MERCURY VENUS MARS PHOBOS DEIMOS JUPITER IO EUROPA GANYMEDE CALLISTO "
     "SATURN TITAN RHEA TETHYS DIONE ENCELADUS IAPETUS URANUS TITANIA OBERON NEPTUNE TRITON PLUTO "
     "CERES PALLAS JUNO VESTA HEBE IRIS".split()
@@ -178,7 +178,7 @@ def _name_codes(names: Any, n_spectra: int) -> np.ndarray:
     normal = np.array(["", *(normalise_name(str(name)) for name in unique)])[codes + 1]
     codes = pd.factorize(normal)[0]
     codes[normal == ""] = -1
-    codes[np.isin(normal, list(_SUNLIT))] = _SUNLIT_CODE
+    codes[np.isin(normal, list(SUNLIT))] = _SUNLIT_CODE
     return codes
 
 

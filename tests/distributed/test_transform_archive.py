@@ -122,6 +122,23 @@ def test_archive_equals_transform_of_the_estimator(both_workers, encode, spectra
     np.testing.assert_array_equal(prepared, pipeline[0].transform(flux))
 
 
+def test_without_a_client_this_process_computes(monkeypatch, encode, spectra, log, expected):
+    leave_unfinished(encode, client=None)
+    assert n_blocks_seen(log) == 4
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    np.testing.assert_array_equal(encode(client=None), expected)
+    # Three of the seven blocks were written before, the fourth was computed twice.
+    assert times_seen(log).total() == 8
+    assert {line.split()[0] for line in lines_of(log)} == {str(os.getpid())}
+
+
+def test_what_stops_this_process_says_what_is_kept(encode, spectra, log):
+    failing = Projection(log, error="divide").fit(spectra)
+    with pytest.raises(ZeroDivisionError) as caught:
+        encode(failing, client=None)
+    assert caught.value.__notes__ == ["transform_archive stopped; nothing is written."]
+
+
 def test_predicts_one_number_a_row_in_its_own_precision(encode, model, spectra):
     found = encode(method="predict")
     assert found.shape == (110,) and found.dtype == np.float64
