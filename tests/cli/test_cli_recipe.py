@@ -1,5 +1,6 @@
 import re
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -85,6 +86,13 @@ def test_a_recipe_of_several_levels_is_fitted_saved_and_loaded(specvae, folder):
     assert code == 0, err
     model = load(folder / "m.specvae")
     assert model[1].transformer_.n_components_ == 4 and model[-1].estimator.alpha == 0.5
+
+
+def test_the_recipe_of_the_documentation():
+    page = (Path(__file__).parents[2] / "docs/command.md").read_text(encoding="utf-8")
+    steps = steps_of(page.partition("```toml\n")[2].partition("```")[0])
+    pipeline = build_pipeline(steps, GRID, seed=0, device=None)
+    assert pipeline[1].learning_rate == 0.002 and pipeline[-1].estimator.alpha == 0.5
 
 
 @pytest.mark.parametrize(
