@@ -1,0 +1,144 @@
+"""Comparisons by star of label_recovery, and the rules by which a published claim is judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from _evidence import Verdict
+
+from specvae.metrics import bootstrap_by_star, compare_models, mean_by_star
+
+P_VALUE = 0.01
+# "No difference" is a difference below this part of the error.
+TOLERANCE = 0.1
+# Enough for the smallest p-value to pass the correction of some seventy comparisons.
+N_PERMUTATIONS = 29_999
+# Standard errors on each side of a 95 % interval.
+N_ERRORS = 1.96
+UNKNOWN: Verdict = "cannot be told here"
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Absolute errors of one quantity on the test spectra of all seeds."""
+
+    values: np.ndarray  # (n_spectra,)
+    stars: np.ndarray  # (n_spectra,), those of different seeds being different stars
+    seeds: np.ndarray  # (n_spectra,)
+
+    def mean(self) -> tuple[float, float]:
+        """Return mean and standard error by star."""
+        result = mean_by_star(self.values, self.stars)
+        return float(result.mean[0]), float(result.standard_error[0])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Error of a model less that of another; negative where the first is better."""
+
+    model: str
+    other: str
+    quantity: str
+    mean: float
+    other_mean: float
+    difference: float
+    standard_error: float
+    p_value: float
+    by_seed: tuple[float, ...]
+    p_corrected: float = float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Interval of 95 % of the difference, by star."""
+        half = N_ERRORS * self.standard_error
+        return self.difference - half, self.difference + half
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the difference has one sign in all seeds, of which each is one training."""
+        return all(np.sign(each) == np.sign(self.difference) for each in self.by_seed)
+
+
+def compare(name: str, one: Errors, other_name: str, other: Errors, quantity: str) -> Comparison:
+    """Compare two models on the same spectra."""
+    errors = {"model": one.values, "other": other.values}
+    row = compare_models(errors, one.stars, correction="none", n_permutations=N_PERMUTATIONS).iloc[
+        0
+    ]
+    by_seed = [
+        mean_by_star((one.values - other.values)[chosen], one.stars[chosen]).mean[0]
+        for chosen in (one.seeds == seed for seed in np.unique(one.seeds))
+    ]
+    numbers = [row[key] for key in ("mean", "other_mean", "difference", "standard_error")]
+    return Comparison(
+        name,
+        other_name,
+        quantity,
+        *map(float, numbers),
+        p_value=float(row["p_value"]),
+        by_seed=tuple(map(float, by_seed)),
+    )
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """Return Holm's p-values: the k-th smallest of n times n - k, never falling, at most 1."""
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p)
+    corrected = np.empty(len(p))
+    corrected[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return np.minimum(corrected, 1.0)
+
+
+def smaller(comparison: Comparison) -> Verdict:
+    """Judge the claim that the model has a smaller error than the other."""
+    if comparison.p_corrected < P_VALUE and comparison.agrees:
+        return "holds" if comparison.difference < 0 else "fails"
+    if within_tolerance(comparison):
+        return "fails"  # no difference that matters
+    return UNKNOWN
+
+
+def same(comparison: Comparison) -> Verdict:
+    """Judge the claim that two models have the same error, up to `TOLERANCE` of the other's."""
+    if within_tolerance(comparison):
+        return "holds"
+    low, high = comparison.interval
+    limit = TOLERANCE * comparison.other_mean
+    beyond = low > limit or high < -limit
+    return "fails" if beyond and comparison.agrees else UNKNOWN
+
+
+def within_tolerance(comparison: Comparison) -> bool:
+    low, high = comparison.interval
+    return bool(max(-low, high) <= TOLERANCE * comparison.other_mean)
+
+
+def factor(interval: tuple[float, float], published: float) -> Verdict:
+    """Judge the claim of a ratio of errors: half of what was published is granted."""
+    if interval[0] > 0.5 * published:
+        return "holds"
+    return "fails" if interval[1] < 0.5 * published else UNKNOWN
+
+
+def at_most(mean: float, standard_error: float, limit: float) -> Verdict:
+    """Judge a claimed accuracy, which a smaller set may miss without contradicting it."""
+    return "holds" if mean + N_ERRORS * standard_error <= limit else UNKNOWN
+
+
+def all_of(verdicts: Sequence[Verdict]) -> Verdict:
+    """Judge a claim of several parts: it fails with one of them, and holds with all."""
+    if "fails" in verdicts:
+        return "fails"
+    return "holds" if all(each == "holds" for each in verdicts) else UNKNOWN
+
+
+def ratio(one: Errors, other: Errors) -> tuple[float, float, float]:
+    """Return the ratio of two mean errors, and the 95 % interval by star."""
+    stars = np.unique(one.stars)
+    means = np.array(
+        [[each.values[one.stars == star].mean() for each in (one, other)] for star in stars]
+    )
+    result = bootstrap_by_star(
+        lambda rows: rows[:, 0].mean() / rows[:, 1].mean(), means, stars, confidence_level=0.95
+    )
+    return float(result.value), float(result.low), float(result.high)
