@@ -139,3 +139,18 @@ def judge_fewer(one: Sequence[Any], other: Sequence[Any]) -> Verdict:
     """Judge that the first is smaller: holds on every seed, fails on none, else untold."""
     smaller = [a < b for a, b in zip(one, other, strict=True)]
     return "holds" if all(smaller) else CANNOT_BE_TOLD if any(smaller) else "fails"
+
+
+def unless_unfinished(verdict: str, errors: dict[int, float]) -> str:
+    """Return the verdict, unless twice the epochs still lower the error by a tenth.
+
+    Parameters
+    ----------
+    verdict : str
+    errors : dict
+        Epochs -> error of the flux; with fewer than two lengths nothing is known of it.
+    """
+    longest = sorted(errors)[-2:]
+    if len(longest) == 2 and errors[longest[1]] < 0.9 * errors[longest[0]]:
+        return CANNOT_BE_TOLD
+    return verdict

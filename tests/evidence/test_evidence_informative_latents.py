@@ -27,6 +27,18 @@ def test_same_price_gives_the_small_code_what_a_nat_costs_the_large_one():
     assert sizes.same_price[0.3].kl_weight == sizes.published.kl_weight == 0.3 / 128
 
 
+@pytest.mark.parametrize(
+    ("errors", "verdict"),
+    [
+        ({300: 18.0}, "fails"),
+        ({75: 24.0, 300: 18.0, 600: 17.0}, "fails"),
+        ({75: 24.0, 600: 12.0, 300: 18.0}, UNTOLD),
+    ],
+)
+def test_training_that_goes_on_to_improve_leaves_the_verdict_open(errors, verdict):
+    assert rules.unless_unfinished("fails", errors) == verdict
+
+
 def test_jackknife_of_a_mean_is_its_standard_error():
     values = np.random.default_rng(0).normal(size=2000)
     mean, error = rules.jackknife(np.mean, values)
