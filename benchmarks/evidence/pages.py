@@ -11,6 +11,7 @@ from typing import Any
 
 from _evidence import RESULTS, ROOT
 
+WORKS = ("Sedaghat", "Cvrcek", "ESCAPE", "de Mijolla")
 PAGES = ROOT / "docs/results"
 MADE = "<!-- Made by benchmarks/evidence/pages.py from {}; edit neither. -->"
 INTRODUCTION = """
@@ -104,6 +105,10 @@ def make_index(records: dict[str, dict[str, Any]]) -> str:
         for stem, record in records.items()
         for row in verdicts(record)
     ]
+    # The table of the works comes first, each work's claims together.
+    published = sorted((row for row in rows if work_of(row) is not None), key=work_of)
+    ours = [row for row in rows if work_of(row) is None]
+    columns = [*VERDICT_COLUMNS, "Page"]
     contents = [
         f"- [{record['title']}]({page_name(stem)}): {record['question'].splitlines()[0]}"
         for stem, record in records.items()
@@ -111,12 +116,32 @@ def make_index(records: dict[str, dict[str, Any]]) -> str:
     parts = [
         MADE.format("benchmarks/results/"),
         "# Evidence",
-        markdown_table([*VERDICT_COLUMNS, "Page"], rows),
+        f"Published claims: {counted(published)}. Further questions: {counted(ours)}, below.",
+        markdown_table(columns, published),
         INTRODUCTION.strip(),
         "## Pages",
         "\n".join(contents),
+        "## Further questions",
+        markdown_table(["Asked of", *columns[1:]], ours),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def work_of(row: list[str]) -> int | None:
+    """Return which of `WORKS` a claim comes from; None for a question of ours."""
+    return next((i for i, work in enumerate(WORKS) if row[0].startswith(work)), None)
+
+
+def counted(rows: list[list[str]]) -> str:
+    found = [row[2].strip("*") for row in rows]
+    return ", ".join(
+        f"{found.count(verdict)} {words}"
+        for verdict, words in (
+            ("holds", "hold"),
+            ("fails", "fail"),
+            ("cannot be told here", "cannot be told here"),
+        )
+    )
 
 
 def make_pages() -> dict[Path, str]:

@@ -130,7 +130,8 @@ class SpectralVAE(CodeMixin, ReconstructionMixin, AbstractSpectralEstimator):
     loss = mean over valid pixels of |x - x'| + kl_weight * KL, with KL in nats, summed over latents
     and averaged over spectra: it depends neither on the size of a batch nor on the number of
     pixels. A published weight for a loss summed over the batch of B spectra [2]_ is kl_weight / B
-    here; one beside an error summed over P pixels [1]_ is kl_weight * P there.
+    here. One beside an error summed over P pixels is kl_weight * P, one beside KL averaged over L
+    latents kl_weight * L; which of them [1]_ has, its equations 1 and 2 leave open.
 
     References
     ----------

@@ -59,6 +59,20 @@ def test_a_record_says_machine_seed_time_and_what_it_does_not_show(results):
     assert "[An example](example.md)" in make_index({path.stem: record})
 
 
+def test_the_index_has_published_claims_first_and_counts_them(results):
+    claims = [
+        Claim("here: stars", "Ours is best.", "No.", "fails"),
+        Claim("Cvrcek et al. 2025, table 4", "50 K.", "115 K.", "cannot be told here"),
+        Claim("Sedaghat et al. 2021, figure 4", "6 latents.", "6.", "holds"),
+    ]
+    record = json.loads(replace(EVIDENCE, claims=claims).write(Options()).read_text())
+    page = make_index({"evidence_example": record})
+    assert "Published claims: 1 hold, 0 fail, 1 cannot be told here." in page
+    assert "Further questions: 0 hold, 1 fail, 0 cannot be told here" in page
+    places = [page.index(text) for text in ("6 latents.", "50 K.", "## Pages", "Ours is best.")]
+    assert places == sorted(places)
+
+
 def test_a_full_run_has_a_record_of_its_own(results):
     path = EVIDENCE.write(Options(size="full"))
     assert path.name == "evidence_example_full.json"
