@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint evidence clean
+.PHONY: demo explore test lint evidence clean
 
 # The published claims measured again; each writes its record, pages.py makes docs/results of them.
 EVIDENCE := label_recovery unsupervised_probe interventions informative_latents small_codes \
@@ -11,10 +11,17 @@ EVIDENCE := label_recovery unsupervised_probe interventions informative_latents 
 demo: .venv/installed
 	$(BIN)/python -m specvae.demo
 
+# What the demo has trained; where it has not run yet, it runs first.
+explore: demo_output/stars.specvae
+	$(BIN)/specvae explore demo_output/stars.specvae demo_output/stars.npy --labels demo_output/labels.csv
+
+demo_output/stars.specvae: | .venv/installed
+	$(BIN)/python -m specvae.demo
+
 test: .venv/installed lint
 	$(BIN)/python -m pytest
 
-# About four hours on two cores; `make evidence-miles` runs one. OPTIONS=--full takes a GPU.
+# About two hours of one core; `make evidence-miles` runs one. OPTIONS=--full takes a GPU.
 evidence: $(EVIDENCE:%=evidence-%)
 	$(BIN)/python benchmarks/evidence/pages.py
 

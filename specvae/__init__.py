@@ -3,8 +3,8 @@
 The folders are the nouns: `specvae.spectra` reads and holds spectra, `specvae.simulation` makes
 them, `specvae.preprocessing` prepares them row by row, `specvae.estimators` learns from them,
 `specvae.model_selection` splits and scores by star, `specvae.inspection` tells what was learnt,
-`specvae.distributed` works on a cluster, `specvae.cli` is the ``specvae`` command. Each is loaded
-when it is first used.
+`specvae.distributed` works on a cluster, `specvae.explorer` is a page to look at an archive with,
+`specvae.cli` is the ``specvae`` command. Each is loaded when it is first used.
 
 `save` and `load` keep fitted estimators and pipelines in files that hold data only; `model_card`
 describes them; `load_astro_machines` reads published weights.
@@ -19,6 +19,7 @@ _LAYERS = (
     "cli",
     "distributed",
     "estimators",
+    "explorer",
     "inspection",
     "metrics",
     "model_selection",

@@ -1,11 +1,15 @@
-"""The first pipeline on simulated spectra: ``python -m specvae.demo`` (needs the extra `plot`).
+"""The first pipeline on simulated spectra: ``python -m specvae.demo``.
 
 Simulates 1,500 spectra of 300 stars, reads labels off the code of a convolutional autoencoder and
 off as many principal components, cross-validated by star, prints the errors beside those of a
-constant, and draws three pictures.
+constant, and draws three pictures. A semi-supervised model with the labels in its code is saved
+with the spectra, and the command that opens the explorer on them is printed. Needs the extras
+`plot` and `save`.
 """
 
 import argparse
+import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,19 +24,26 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import Pipeline
 
 from ._optional import import_optional
-from .estimators import PartialLabelRegressor, SpectralAutoencoder
+from .estimators import PartialLabelRegressor, SemiSupervisedVAE, SpectralAutoencoder
+from .estimators._persistence import save
 from .metrics import mean_by_star
 from .model_selection import StarGroupKFold
 from .plotting import plot_history, plot_predictions, plot_reconstruction
 from .preprocessing import MedianNormalizer, PixelMasker
 from .simulation import SimulatedSpectra, simulate_spectra
-from .spectra import WavelengthGrid
+from .spectra import WavelengthGrid, write_spectra
 
 GRID = WavelengthGrid(4820.0, 0.1, 4096)  # H-beta and Mg b
 GAP_AA = ((4990.0, 5000.0),)  # as between two detectors
 SEED = 0
 N_LATENTS = 8
 N_FOLDS = 4
+
+EXPLORE = """
+Look at the spectra, and at what Teff does to them (needs the extra `explorer`):
+
+    {command} explore {folder}/stars.specvae {folder}/stars.npy --labels {folder}/labels.csv
+"""
 
 OWN_FILES = """
 Your own FITS files (docs/index.md says more):
@@ -140,6 +151,51 @@ def draw_pictures(
     return float(autoencoder.reconstruction_error(flux).mean())
 
 
+def save_for_explorer(simulated: SimulatedSpectra, folder: Path, *, max_epochs: int) -> None:
+    """Save spectra, labels, and a model with a slider for each label."""
+    meta = pd.DataFrame(
+        {
+            "path": [f"spectrum-{row:04}.fits" for row in range(len(simulated.flux))],
+            "object": [f"SIM {star + 1}" for star in simulated.groups],
+        }
+    )
+    for name in ("stars.npy", "stars.json"):
+        (folder / name).unlink(missing_ok=True)  # of an earlier run
+    write_spectra(
+        lambda row: simulated.flux[row], folder / "stars.npy", GRID, meta=meta, progress=False
+    )
+    known = simulated.labels.round({"teff_k": 1, "logg_dex": 3, "mh_dex": 3, "rv_kms": 3})
+    known.insert(0, "file", meta["path"])
+    known.to_csv(folder / "labels.csv", index=False)
+    model = Pipeline(
+        [
+            ("mask", PixelMasker(GAP_AA, grid=GRID)),
+            ("median", MedianNormalizer()),
+            (
+                "labels",
+                SemiSupervisedVAE(
+                    # The labels are all causes here: free latents would take part of Teff.
+                    n_free_latents=0,
+                    velocity_label="rv_kms",
+                    grid=GRID,
+                    max_epochs=max_epochs,
+                    batch_size=16,
+                    random_state=SEED,
+                ),
+            ),
+        ]
+    )
+    model.fit(simulated.flux, simulated.labels, labels__groups=simulated.groups)
+    save(model, folder / "stars.specvae")
+
+
+def _command() -> str:
+    """Return how ``specvae`` is called from here: by its path in an environment that is not on."""
+    beside = Path(sys.executable).with_name("specvae")
+    path = os.path.relpath(beside)
+    return path if beside.exists() and not path.startswith("..") else "specvae"
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the demo; see the module's docstring."""
     parser = argparse.ArgumentParser(prog="python -m specvae.demo", description=__doc__)
@@ -148,7 +204,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=2, help="folds fitted at a time")
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder")
     options = parser.parse_args(arguments)
-    import_optional("matplotlib", caller="The demo", extra="plot")  # before the work, not after
+    # Before the work, not after.
+    import_optional("matplotlib", caller="The demo", extra="plot")
+    import_optional("safetensors", caller="The demo", extra="save")
 
     start = time.perf_counter()
     simulated = simulate_spectra(5 * options.n_stars, GRID, random_state=SEED)
@@ -162,12 +220,15 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"Cross-validating {name} in {N_FOLDS} folds of whole stars ...", flush=True)
             predictions[name] = cross_validate_by_star(pipeline, simulated, n_jobs=options.jobs)
         error = draw_pictures(predictions, simulated, options.output, max_epochs=options.max_epochs)
+        print("Training the model for the explorer ...", flush=True)
+    save_for_explorer(simulated, options.output, max_epochs=options.max_epochs)
     print("\nMean absolute error on stars not trained on, +- standard error by star:\n")
     print(error_table(predictions, simulated).to_string())
     print(f"\nReconstruction of stars not trained on: mean |flux - reconstruction| = {error:.4f}")
     print(f"Pictures: {options.output}/reconstruction.png, predictions.png, learning_curve.png")
     print(f"Took {time.perf_counter() - start:.0f} s.")
-    print(OWN_FILES)
+    print(OWN_FILES, end="")
+    print(EXPLORE.format(command=_command(), folder=options.output))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ LAYERS = [
     "inspection",
     "plotting",
     "distributed",
+    "explorer",
     "demo",
     "cli",
     "__main__",
@@ -46,7 +47,8 @@ NARROW = {
     "distributed": {"spectra"},
 }
 # Packages that a layer, or one module of it, may import. matplotlib and dask stand nowhere: an
-# extra is imported by name where it is used.
+# extra is imported by name where it is used. Modules of the explorer that are nothing without its
+# extra are imported only after that was checked, and may name it.
 OUTSIDE = {
     "_device": {"torch"},
     "_progress": {"tqdm"},
@@ -63,6 +65,14 @@ OUTSIDE = {
     "inspection": {"numpy", "pandas", "sklearn"},
     "plotting": {"numpy"},
     "distributed": {"joblib", "numpy", "pandas", "sklearn", "torch"},
+    "explorer": {"astropy", "numpy", "pandas", "sklearn"},
+    "explorer/_controls": {"bokeh", "pandas", "panel"},
+    "explorer/_map": {"bokeh", "numpy", "pandas"},
+    "explorer/_page": {"numpy", "panel"},
+    "explorer/_points": {"datashader", "numpy", "pandas"},
+    "explorer/_serve": {"panel", "tornado"},
+    "explorer/_slider_box": {"panel"},
+    "explorer/_spectrum_panel": {"bokeh", "numpy"},
     "demo": {"numpy", "pandas", "sklearn"},
     "cli": {"astropy", "numpy", "pandas", "sklearn"},
 }

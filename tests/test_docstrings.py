@@ -18,6 +18,7 @@ LAYERS = [
     "plotting",
     "cli",
     "distributed",
+    "explorer",
 ]
 PUBLIC = [
     pytest.param(getattr(importlib.import_module(f"specvae.{layer}"), name), id=f"{layer}.{name}")

@@ -147,9 +147,11 @@ def test_demo_prints_its_table_and_draws(tmp_path, capsys):
     printed = capsys.readouterr().out
     for row in ("constant", "PCA(8)", "autoencoder(8)", "teff_k", "rv_kms"):
         assert row in printed
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "learning_curve.png",
-        "predictions.png",
-        "reconstruction.png",
-    ]
-    assert all(path.stat().st_size > 5000 for path in (tmp_path / "out").iterdir())
+    out = tmp_path / "out"
+    pictures = ["learning_curve.png", "predictions.png", "reconstruction.png"]
+    saved = ["labels.csv", "stars.json", "stars.npy", "stars.specvae"]
+    assert sorted(path.name for path in out.iterdir()) == sorted([*pictures, *saved])
+    assert all((out / name).stat().st_size > 5000 for name in pictures)
+    line = next(line for line in printed.splitlines()[::-1] if line.strip())
+    assert line.split()[1:] == f"explore {out}/stars.specvae {out}/stars.npy --labels " \
+        f"{out}/labels.csv".split()  # fmt: skip

@@ -14,6 +14,7 @@ examples, from FITS files to labels:
   specvae predict stars.specvae new.npy --to labels.csv
   specvae encode stars.specvae new.npy --to codes.csv
   specvae card stars.specvae > README.md
+  specvae explore stars.specvae stars.npy --labels catalogue.csv --by object=name
 
 pack, fit, encode and predict go on where they were interrupted when the same command is repeated.
 """
@@ -33,7 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"specvae {specvae.__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for add in (_add_pack, _add_info, _add_fit, _add_encode, _add_predict, _add_card):
+    for add in (_add_pack, _add_info, _add_fit, _add_encode, _add_predict, _add_card, _add_explore):
         add(commands)
     return parser
 
@@ -213,3 +214,56 @@ def _add_application(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", help="cpu, cuda or auto (default: as trained)")
     parser.add_argument("--block-rows", type=int, help="spectra computed at a time")
+
+
+def _add_explore(commands: argparse._SubParsersAction) -> None:
+    parser = _add(
+        commands,
+        "explore",
+        "explore",
+        "open a page in the browser: latent map, spectra, sliders for what the model learnt",
+        "  specvae explore stars.specvae stars.npy --labels catalogue.csv --by object=name\n"
+        "  specvae explore stars.specvae archive.npy --codes codes.npy --no-browser\n"
+        "  specvae explore stars.specvae stars.npy --host 0.0.0.0 --token A-LONG-SECRET",
+        "Repeat the same command; with --codes it goes on from where it stopped.",
+    )
+    parser.add_argument("model", type=Path, help="a model with a code, as `specvae fit` writes it")
+    parser.add_argument("store", type=Path, help="a store on the model's grid")
+    parser.add_argument("--labels", type=Path, help="table to colour the map, as for `specvae fit`")
+    parser.add_argument(
+        "--by",
+        metavar="file|object[=COLUMN]",
+        help="what a row of the table belongs to, as for `specvae fit`",
+    )
+    parser.add_argument(
+        "--target",
+        action="append",
+        metavar="COLUMN",
+        help="a label to show; may be repeated (default: all columns of numbers)",
+    )
+    parser.add_argument(
+        "--codes",
+        type=Path,
+        metavar="FILE.npy",
+        help="where the codes are kept: computed at the first call, read at the next. By default "
+        "they are computed at each",
+    )
+    parser.add_argument("--port", type=int, default=5006, help="default 5006; 0 takes a free one")
+    parser.add_argument(
+        "--host",
+        default="localhost",
+        help="address to listen on (default localhost: this machine alone); others need a token",
+    )
+    parser.add_argument(
+        "--token",
+        help="secret that visitors must have in their link; or in the variable SPECVAE_TOKEN, "
+        "where other users of the machine cannot read it",
+    )
+    parser.add_argument(
+        "--origin",
+        action="append",
+        metavar="NAME:PORT",
+        help="further address under which browsers reach the page, as of a proxy; may be repeated",
+    )
+    parser.add_argument("--no-browser", action="store_true", help="open no browser")
+    parser.add_argument("--device", help="cpu, cuda or auto (default: as trained)")

@@ -8,7 +8,7 @@ from specvae import cli
 from specvae.cli import main
 from specvae.cli._parser import make_parser
 
-COMMANDS = ("pack", "info", "fit", "encode", "predict", "card")
+COMMANDS = ("pack", "info", "fit", "encode", "predict", "card", "explore")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
