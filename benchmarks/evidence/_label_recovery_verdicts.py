@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from _evidence import Verdict
+from scipy.stats import norm
 
 from specvae.metrics import bootstrap_by_star, compare_models, mean_by_star
 
@@ -46,11 +47,18 @@ class Comparison:
     p_value: float
     by_seed: tuple[float, ...]
     p_corrected: float = float("nan")
+    n_compared: int = 1  # comparisons that are judged together
 
     @property
     def interval(self) -> tuple[float, float]:
         """Interval of 95 % of the difference, by star."""
         half = N_ERRORS * self.standard_error
+        return self.difference - half, self.difference + half
+
+    @property
+    def interval_of_all(self) -> tuple[float, float]:
+        """Interval that holds with 95 % for all comparisons together (Bonferroni)."""
+        half = norm.ppf(1.0 - 0.025 / self.n_compared) * self.standard_error
         return self.difference - half, self.difference + half
 
     @property
@@ -69,12 +77,14 @@ def compare(name: str, one: Errors, other_name: str, other: Errors, quantity: st
         mean_by_star((one.values - other.values)[chosen], one.stars[chosen]).mean[0]
         for chosen in (one.seeds == seed for seed in np.unique(one.seeds))
     ]
-    numbers = [row[key] for key in ("mean", "other_mean", "difference", "standard_error")]
     return Comparison(
         name,
         other_name,
         quantity,
-        *map(float, numbers),
+        mean=float(row["mean"]),
+        other_mean=float(row["other_mean"]),
+        difference=float(row["difference"]),
+        standard_error=float(row["standard_error"]),
         p_value=float(row["p_value"]),
         by_seed=tuple(map(float, by_seed)),
     )
@@ -102,22 +112,32 @@ def same(comparison: Comparison) -> Verdict:
     """Judge the claim that two models have the same error, up to `TOLERANCE` of the other's."""
     if within_tolerance(comparison):
         return "holds"
-    low, high = comparison.interval
+    low, high = comparison.interval_of_all
     limit = TOLERANCE * comparison.other_mean
     beyond = low > limit or high < -limit
     return "fails" if beyond and comparison.agrees else UNKNOWN
 
 
 def within_tolerance(comparison: Comparison) -> bool:
-    low, high = comparison.interval
+    low, high = comparison.interval_of_all
     return bool(max(-low, high) <= TOLERANCE * comparison.other_mean)
 
 
-def factor(interval: tuple[float, float], published: float) -> Verdict:
-    """Judge the claim of a ratio of errors: half of what was published is granted."""
-    if interval[0] > 0.5 * published:
+def factor(interval: tuple[float, float], most: float, published: tuple[float, float]) -> Verdict:
+    """Judge a claimed ratio of two errors, of which half is granted.
+
+    The better model may have too few spectra here: the claim fails only if the worse one is at
+    `most` so bad that even the published error of the better one leaves less than half.
+    """
+    half = 0.5 * published[0] / published[1]
+    if interval[0] > half:
         return "holds"
-    return "fails" if interval[1] < 0.5 * published else UNKNOWN
+    return "fails" if interval[1] < half and most / published[1] < half else UNKNOWN
+
+
+def carried(verdict: Verdict, etc: float, constant: float) -> Verdict:
+    """Judge nothing by ETC spectra from which less is learnt than a constant knows."""
+    return UNKNOWN if etc > constant else verdict
 
 
 def at_most(mean: float, standard_error: float, limit: float) -> Verdict:
