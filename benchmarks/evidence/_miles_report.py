@@ -73,7 +73,9 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def paired_table(title: str, tests: pd.DataFrame, note: str) -> Table:
+def paired_table(
+    title: str, tests: pd.DataFrame, note: str, columns: list[str] | None = None
+) -> Table:
     rows = [
         [
             other,
@@ -84,7 +86,7 @@ def paired_table(title: str, tests: pd.DataFrame, note: str) -> Table:
         ]
         for other, of in tests.groupby("other", sort=False)
     ]
-    return Table(title, ["Less the error of", *COLUMNS], rows, note)
+    return Table(title, ["Less the error of", *(columns or COLUMNS)], rows, note)
 
 
 def ahead_verdict(tests: pd.DataFrame, n_significant: int = 2) -> Verdict:

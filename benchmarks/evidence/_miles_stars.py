@@ -11,7 +11,15 @@ from specvae.preprocessing import MedianNormalizer
 from specvae.simulation import StellarSpectrumSimulator
 from specvae.spectra import WavelengthGrid
 
-__all__ = ["LABELS", "MILES", "Stars", "load_stars", "other_flux", "simulated_flux"]
+__all__ = [
+    "LABELS",
+    "MILES",
+    "Stars",
+    "load_stars",
+    "other_flux",
+    "reported_stars",
+    "simulated_flux",
+]
 
 MILES = DATA / "miles/miles_stars.npz"
 GRID = WavelengthGrid(3540.5, 0.9, 4300)
@@ -54,6 +62,13 @@ def load_stars(purpose: Purpose, path: Path = MILES, *, whole_range: bool = Fals
     stars = Stars(flux, labels, miles["miles_id"].astype(int), development)
     stars = stars.rows(~np.isnan(labels).any(axis=1) if whole_range else in_range)
     return stars.rows(stars.development) if purpose == "choose" else stars
+
+
+def reported_stars(stars: Stars, purpose: Purpose) -> tuple[np.ndarray, str]:
+    """Mark the stars of tables and claims, and say which: to report, those not developed on."""
+    if purpose == "choose":
+        return np.ones(len(stars.flux), dtype=bool), f"{len(stars.flux)} development stars"
+    return ~stars.development, f"{int((~stars.development).sum())} stars not developed on"
 
 
 def other_flux(path: Path = MILES) -> np.ndarray:

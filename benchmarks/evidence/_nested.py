@@ -2,10 +2,13 @@
 
 The guarantee rests on one function. `_predict_fold` is all that happens in an outer fold; it gets
 the training stars and the test stars' flux, and nothing from which a test label could be had.
-Flux and labels are copies of their rows, so that writing into them reaches nothing else, and the
-seed depends on the number of the fold alone. The inner folds of a choice split the training stars.
+Flux and labels are copies of their rows, so that writing into them reaches nothing else. A copy of
+the estimator is fitted: one that a factory returns twice and that remembers its data tells the next
+fold nothing. The seed depends on the number of the fold alone. The inner folds of a choice split
+the training stars.
 """
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -140,7 +143,8 @@ def _fit(model: Any, training: Training) -> Any:
     with warnings.catch_warnings():
         # A length or noise at its bound is a model all the same; the folds say how good it is.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(training.flux, training.labels, **by_star)
+        # The model may be shared by folds and remember what it was fitted to.
+        return copy.deepcopy(model).fit(training.flux, training.labels, **by_star)
 
 
 def _split(groups: np.ndarray, n_folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

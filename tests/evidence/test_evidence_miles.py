@@ -5,6 +5,7 @@ from _miles_baselines import QuadraticModel
 from _miles_gp import MultiScaleGP, band_axes, scale_bands
 from _miles_networks import PlainNetworks, RegressorEnsemble, mean_of_pixels
 from _miles_report import ahead_verdict, errors_by_star, holm, range_table
+from miles import BEST, CNNS, KERNELS, LIKE, NETWORKS, OWN, RIDGE, SIMULATED, with_means
 
 from specvae.metrics import compare_models
 
@@ -49,6 +50,15 @@ def test_holm_is_that_of_compare_models():
 def test_errors_are_averaged_over_seeds_not_predictions():
     predictions = np.array([[[1.0]], [[-1.0]]])
     np.testing.assert_array_equal(errors_by_star(predictions, np.array([[0.0]])), [[1.0]])
+
+
+def test_what_is_joined_has_the_weights_that_are_stated():
+    single = {RIDGE: 3.0, CNNS: 10.0, OWN: 0.0, SIMULATED: 6.0, NETWORKS: 1.0}
+    found = with_means({name: np.full((1, 2, 3), value) for name, value in single.items()})
+    expected = {**single, KERNELS: 3.0, LIKE: 0.6 * 3 + 0.4 * 10, BEST: 0.6 * 3 + 0.4 * 1}
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value)
 
 
 def test_range_table_gives_per_cent_and_kelvin():

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from _baselines import pca_least_squares
 from _miles_baselines import QuadraticModel
-from _miles_gp import MultiScaleGP
+from _miles_gp import N_COMPONENTS, WIDTHS, MultiScaleGP, band_axes
 from _miles_networks import PlainNetworks, RegressorEnsemble
-from _miles_stars import load_stars
+from _miles_stars import load_stars, reported_stars
 from _nested import development_rows, nested_predictions
+from miles import SIZES, plain_methods, specvae_methods
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from specvae.model_selection import StarGroupKFold
@@ -56,10 +57,14 @@ METHODS = {
     ("name", "wrong"), [(name, 1e6) for name in METHODS] + [("chosen components", np.nan)]
 )
 def test_test_labels_and_other_test_spectra_change_nothing(name, wrong):
+    check_that_test_stars_change_nothing(METHODS[name], wrong)
+
+
+def check_that_test_stars_change_nothing(method, wrong, folds=(0, N_FOLDS - 1)):
     flux, labels, groups = make_stars()
-    predict = partial(nested_predictions, METHODS[name], seed=3, n_folds=N_FOLDS)
+    predict = partial(nested_predictions, method, seed=3, n_folds=N_FOLDS)
     before = predict(flux, labels, groups)
-    for fold in (0, N_FOLDS - 1):
+    for fold in folds:
         test = np.flatnonzero(before.fold == fold)
         changed_flux, changed_labels = flux.copy(), labels.copy()
         changed_labels[test] = wrong
@@ -68,6 +73,19 @@ def test_test_labels_and_other_test_spectra_change_nothing(name, wrong):
         assert after.choices[fold] == before.choices[fold]
         np.testing.assert_array_equal(after.predictions[test[0]], before.predictions[test[0]])
         assert np.isfinite(before.predictions[test]).all()
+
+
+def reported_methods():
+    """All that miles.py compares, at the size of a test."""
+    sizes = SIZES["test"]
+    simulated = make_stars(seed=7)[0]
+    axes = band_axes(simulated, WIDTHS, N_COMPONENTS)
+    return {**plain_methods(sizes), **specvae_methods(axes, sizes)}
+
+
+@pytest.mark.parametrize("name", reported_methods())
+def test_test_stars_change_nothing_in_the_methods_that_are_reported(name):
+    check_that_test_stars_change_nothing(reported_methods()[name], 1e6, folds=(1,))
 
 
 def test_the_comparison_above_can_fail():
@@ -123,6 +141,38 @@ def test_no_model_sees_a_star_that_it_predicts_and_none_of_the_outer_fold(n_sett
         assert (result.fold[test] == number).all()
     predicted = np.concatenate([stars for _, stars in outer])
     np.testing.assert_array_equal(np.sort(predicted), np.sort(groups))
+
+
+class Remembering(RegressorMixin, BaseEstimator):
+    """Keeps all stars that it was ever fitted to, and returns the labels of the nearest."""
+
+    def __init__(self):
+        self.flux, self.labels = [], []
+
+    def fit(self, X, y):
+        self.flux.extend(X)
+        self.labels.extend(y)
+        return self
+
+    def predict(self, X):
+        distance = ((X[:, None] - np.array(self.flux)) ** 2).sum(axis=2)
+        return np.array(self.labels)[distance.argmin(axis=1)]
+
+
+@pytest.mark.parametrize("n_settings", [1, 2])
+def test_one_estimator_shared_by_all_folds_tells_the_next_nothing(n_settings):
+    flux, labels, groups = make_stars()
+    labels = np.nan_to_num(labels)
+    shared = Remembering()
+    names = [f"{i}" for i in range(n_settings)]
+    of_shared, of_fresh = (
+        nested_predictions({name: make for name in names}, flux, labels, groups, seed=0)
+        for make in (lambda seed: shared, lambda seed: Remembering())
+    )
+    np.testing.assert_array_equal(of_shared.predictions, of_fresh.predictions)
+    assert of_shared.choices == of_fresh.choices and shared.flux == []
+    # Its own star's labels are what it would have remembered.
+    assert not (of_shared.predictions == labels).all(axis=1).any()
 
 
 def test_every_star_is_predicted_once_a_seed_and_seeds_differ():
@@ -191,6 +241,19 @@ def test_to_choose_there_are_development_stars_alone(library, whole_range):
     again = load_stars("choose", path, whole_range=whole_range)
     np.testing.assert_array_equal(again.flux, chosen.flux)
     np.testing.assert_array_equal(again.labels, chosen.labels)
+
+
+@pytest.mark.parametrize("whole_range", [False, True])
+def test_reported_are_the_stars_that_no_choice_saw(library, whole_range):
+    path, _ = library
+    seen = load_stars("choose", path, whole_range=whole_range)
+    every = load_stars("report", path, whole_range=whole_range)
+    reported, words = reported_stars(every, "report")
+    assert words == f"{reported.sum()} stars not developed on"
+    assert not set(every.groups[reported]) & set(seen.groups)
+    assert set(every.groups[reported]) | set(seen.groups) == set(every.groups)
+    of_choice, words = reported_stars(seen, "choose")
+    assert of_choice.all() and words.endswith("development stars")
 
 
 def test_development_stars_are_a_fixed_half():
