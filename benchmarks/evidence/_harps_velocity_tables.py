@@ -186,7 +186,11 @@ def claims(shifts, scatter, absolute, rvis, repeats) -> list[Claim]:
             "by the AE without a Doppler layer, doing nothing "
             f"{published_ae['do_nothing'].mean():.3f}; with a Doppler layer "
             f"{rvis[AE_SHIFT, 'real']['score'].mean():.4f}.",
-            rvis_verdict(float(published_ae["score"].mean()), float(published_ae["ratio"].mean())),
+            enough_stars(
+                rvis_verdict(
+                    float(published_ae["score"].mean()), float(published_ae["ratio"].mean())
+                )
+            ),
         ),
         Claim(
             "ESCAPE 2020, considerations",

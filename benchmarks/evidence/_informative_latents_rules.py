@@ -69,7 +69,7 @@ def entanglement(codes: np.ndarray, mads: np.ndarray, seed: int = 0) -> tuple[fl
     Chance is the largest of the same pairs, each latent shuffled by itself, on average; zeros for
     fewer than two latents.
     """
-    loudest = np.argsort(-mads, kind="stable")[: min(_MOST_PAIRED, len(mads))]
+    loudest = np.argsort(-mads, kind="stable")[: min(_MOST_PAIRED, int((mads > 0.02).sum()))]
     if len(loudest) < 2:
         return 0.0, 0.0
     kept = codes[:, loudest]

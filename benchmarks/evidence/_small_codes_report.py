@@ -163,6 +163,7 @@ def claims_of(codes: dict[str, Any], lines: dict[str, Any], *, on_gpu: bool) -> 
     of_eso = SOURCE.format("4 (ESO network)")
     dense = {prepared: codes[prepared][DENSE] for prepared in PREPARED}
     nearest = [dense[prepared]["own nearest"] for prepared in PUBLISHED]
+    shape = dense[PUBLISHED[0]]["caused"][CAUSES[0]]
     caused = [dense[prepared]["caused"][CAUSES[1]] for prepared in PUBLISHED]
     broad, narrow = ([dense[prepared]["drawn"][k] for prepared in PUBLISHED] for k in (0, 1))
     archive = lines[ARCHIVE]
@@ -183,8 +184,9 @@ def claims_of(codes: dict[str, Any], lines: dict[str, Any], *, on_gpu: bool) -> 
             "Extrinsic effects on the shape of the continuum seem to play an important role in "
             "the similarity (no figure given).",
             _each("of the squared scatter within stars caused by them", PUBLISHED, caused)
-            + " Rule: more than half for both.",
-            judge(caused, 0.5, above=True),
+            + f" Of tilt and ripple alone, level subtracted: {_show(shape)}; the rest is "
+            "brightness, set by the exposure. Rule: more than half for flux over its median.",
+            judge(caused[1:], 0.5, above=True),
         ),
         Claim(
             of_hits,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from _evidence import Claim, Table, plus_minus
+from _evidence import Claim, Table, Verdict, plus_minus
 from _twins_models import SNRS
 
 from specvae.metrics import mean_by_star
@@ -130,6 +130,13 @@ def claim(source: str, statement: str, measured: str, holds: bool) -> Claim:
     return Claim(source, statement, measured, "holds" if holds else "fails")
 
 
+def agreed(*verdicts: bool) -> Verdict:
+    """Return what all trainings say, and leave open where they disagree."""
+    if len(set(verdicts)) > 1:
+        return "cannot be told here"
+    return "holds" if verdicts[0] else "fails"
+
+
 def claims_of(results: dict[str, dict[str, Any]]) -> list[Claim]:
     """Judge each published claim; the last argument of each is the rule.
 
@@ -197,9 +204,9 @@ def claims_on_swaps(results: dict[str, Any]) -> list[Claim]:
             PAPER,
             "The adversary costs reconstruction, 2.2e-6 instead of 4.1e-7, a factor of 5.4.",
             f"A factor of {own:.2f} with the adversary alone, "
-            f"{ratio(BOTH, NEITHER, 'own_code'):.2f} with adversary and price; holds from 1.1 on, "
-            "however far from 5.4.",
-            own >= 1.1,
+            f"{ratio(BOTH, NEITHER, 'own_code'):.2f} with adversary and price; holds from half "
+            "the published factor on.",
+            own >= 2.7,
         ),
     ]
 
@@ -232,12 +239,14 @@ def claims_on_noise(results: dict[str, Any]) -> list[Claim]:
             "under half of them are left at S/N 30.",
             shares[3] < 0.5 * shares[0],
         ),
-        claim(
+        Claim(
             LATER,
-            "The fader is ahead of a polynomial and PCA at every S/N (52.1, 11.4, 1.8 % nearest).",
+            "The fader is ahead of a polynomial and PCA (52.1, 11.4, 1.8 % nearest without noise "
+            "and at S/N 50 and 30).",
             "Points ahead without noise and at S/N 100, 50, 30: "
             f"{', '.join(map(str, ahead[ALONE]))} with the adversary alone, "
-            f"{', '.join(map(str, ahead[BOTH]))} with adversary and price.",
-            all(one.above for one in ahead[ALONE]),
+            f"{', '.join(map(str, ahead[BOTH]))} with adversary and price; open where the two "
+            "trainings disagree.",
+            agreed(*(all(one.above for one in ahead[name]) for name in NAMED[::2])),
         ),
     ]

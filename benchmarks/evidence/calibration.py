@@ -299,7 +299,7 @@ def run(options: Options) -> Evidence | None:
         question=QUESTION,
         seeds=[0],
         chosen_on=["simulated, purpose choose, seed 0", "MILES, development half"],
-        reported_on=["simulated, purpose report, seed 0", "MILES, other half", "MILES, all stars"],
+        reported_on=["simulated, purpose report, seed 0", "MILES, other half"],
         does_not_show=DOES_NOT_SHOW,
         settings={**asdict(sizes), "training range, K": TRAIN_RANGE_K, "members": N_MEMBERS},
         tables=tables_of(results),

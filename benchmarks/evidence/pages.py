@@ -6,11 +6,26 @@ records.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from _evidence import RESULTS, ROOT
 
+# Longest text of what was measured in the index; the page has all of it.
+LONGEST = 220
+LABELS = {
+    "teff_k": "Teff",
+    "logg_dex": "log g",
+    "mh_dex": "[M/H]",
+    "feh_dex": "[Fe/H]",
+    "rv_kms": "RV",
+    "berv_kms": "BERV",
+    "vsini_kms": "v sin i",
+    "pwv_mm": "water vapour",
+}
+NAMES = re.compile(rf"\b({'|'.join(LABELS)})\b")
+THOUSANDS = re.compile(r"(?<![\w.])\d(\.\d+)?e\+0[345]\b")
 WORKS = ("Sedaghat", "Cvrcek", "ESCAPE", "de Mijolla")
 PAGES = ROOT / "docs/results"
 MADE = "<!-- Made by benchmarks/evidence/pages.py from {}; edit neither. -->"
@@ -37,10 +52,23 @@ def page_name(stem: str) -> str:
 
 
 def as_text(value: Any) -> str:
+    """Return a cell: labels by their usual names, thousands without an exponent."""
     if value is None:
         return "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {as_text(each)}" for name, each in value.items())
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = THOUSANDS.sub(lambda found: f"{float(found[0]):.0f}", text)
+    text = NAMES.sub(lambda found: LABELS[found[0]], text)
     return text.replace("|", "\\|")
+
+
+def shortened(text: str) -> str:
+    """Return the beginning of what was measured, cut where a part of it ends."""
+    if len(text) <= LONGEST:
+        return text
+    ends = [found.end() for found in re.finditer(r"[.;,] ", text[:LONGEST])]
+    return text[: ends[-1] if ends else LONGEST].rstrip(" ,;.") + " ..."
 
 
 def markdown_table(columns: list[str], rows: list[list[Any]]) -> str:
@@ -101,7 +129,7 @@ def facts(record: dict[str, Any]) -> str:
 def make_index(records: dict[str, dict[str, Any]]) -> str:
     """Return the page of all claims and of what there is to read."""
     rows = [
-        [*row, f"[{record['title']}]({page_name(stem)})"]
+        [*row[:3], shortened(row[3]), f"[{record['title']}]({page_name(stem)})"]
         for stem, record in records.items()
         for row in verdicts(record)
     ]

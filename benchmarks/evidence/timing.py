@@ -202,7 +202,7 @@ def tables_of(
             "published",
             "CPU here, ms (range)",
             "eager code, ms",
-            "eager / here",
+            "eager / package, that run",
             "published CPU, ms",
             "GPU here, ms",
             "published GPU, ms",
@@ -210,7 +210,7 @@ def tables_of(
         rows,
         "CPU here: one thread, batches of 32, median of the rounds of this run. The machine is "
         "shared with other programs, so that milliseconds of different runs differ by a factor of "
-        "two or three; only ratios of one run mean something. Eager code and eager / here are of "
+        "two or three; only ratios of one run mean something. Eager code and its ratio are of "
         "one run of `benchmarks/speed.py`, which writes the published layers down as published. "
         "The autoencoders have two outputs for each latent, as published; the package's "
         "deterministic SpectralAutoencoder has one.",
@@ -218,7 +218,8 @@ def tables_of(
     named = {
         "ATLAS9, published": ATLAS9_S,
         "ETC with its download, published": ETC_S,
-        "forward model here, a new star": simulator["rest spectrum, any star"],
+        "forward model here, a new star": simulator["rest spectrum, any star"]
+        + simulator["redraw"],
         "forward model here, another exposure": simulator["redraw"],
         "decoder, ResNet, here": float(np.median(cpu["decoder, ResNet"])) / 1e3,
         "decoder, CNN, here": float(np.median(cpu["decoder, CNN"])) / 1e3,

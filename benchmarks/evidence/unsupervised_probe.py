@@ -110,7 +110,9 @@ published table; only simulated spectra were at hand."""
 DOES_NOT_SHOW = [
     "The published codes: their spectra, weights and label table are not public, so that the join "
     "could not be undone on them. That table 6 came from the join is a conclusion from figures "
-    "that look like it, not a proof.",
+    "that look like it, not a proof. [M/H] and log g of table 6 are below what the wrong join "
+    "gives here: the join alone does not explain the table, unless their catalogue is distributed "
+    "otherwise.",
     "Networks at their best: 1,024 pixels instead of 327,680, 1,920 spectra instead of some "
     "240,000, 32 epochs. They reconstruct worse than PCA with as many components (last table), so "
     "that a cause that is weak in these spectra ([M/H], log g, BERV) and missing from their codes "

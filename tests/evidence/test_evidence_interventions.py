@@ -1,7 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from _interventions_claims import unless_open
+from _evidence import Claim
+from _interventions_claims import in_every_seed, of_trainings, unless_open
 from _interventions_decoders import AtRest
 from _interventions_models import MovedAlongLine, velocity_latent
 from _interventions_pool import (
@@ -100,3 +101,13 @@ def test_a_mean_without_scatter_has_no_error():
 def test_a_failure_that_this_training_may_explain_is_left_open():
     found = [unless_open(*given) for given in (("fails", True), ("fails", False), ("holds", True))]
     assert found == ["cannot be told here", "fails", "holds"]
+
+
+def test_few_trainings_or_such_that_disagree_decide_nothing():
+    claim = Claim("Somebody", "It is so.", "1 of 2.", "fails")
+    assert of_trainings(claim, 3) is claim
+    assert of_trainings(claim, 2).verdict == "cannot be told here"
+    gains = ([0.1, 0.2], [0.1, -0.2], [0.1])
+    assert [in_every_seed("holds", each) for each in gains] == ["holds"] + 2 * [
+        "cannot be told here"
+    ]

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from _evidence import Claim, Evidence, Options, Table, plus_minus, star_seed
-from pages import as_text, make_index, make_page
+from pages import LONGEST, as_text, make_index, make_page, shortened
 
 EVIDENCE = Evidence(
     name="example",
@@ -112,6 +112,19 @@ def test_every_seed_and_purpose_has_stars_of_its_own():
     seeds = [star_seed(purpose, seed) for purpose in ("choose", "report") for seed in range(200)]
     assert len(set(seeds)) == len(seeds)
     assert star_seed("report", 3) == star_seed("report", 3)
+
+
+def test_the_index_cuts_long_texts_where_a_part_ends():
+    long = "First part, 12 K; second part. " * 20
+    assert shortened("Short.") == "Short." and len(shortened(long)) <= LONGEST + 4
+    assert shortened(long).endswith(("part ...", "K ..."))
+    assert shortened("x" * 500) == "x" * LONGEST + " ..."
+
+
+def test_cells_have_usual_names_and_no_exponents():
+    assert as_text("teff_k 3.27e+03, logg_dex 1e-06") == "Teff 3270, log g 1e-06"
+    assert as_text({"epochs": 3, "rate": 1.5e-3}) == "epochs 3, rate 0.0015"
+    assert as_text("1.51e+03 ± 2.1e+01, 8.50e+02") == "1510 ± 2.1e+01, 8.50e+02"
 
 
 def test_text_of_cells():
