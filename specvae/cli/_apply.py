@@ -1,6 +1,5 @@
 """``specvae encode`` and ``specvae predict``: a model on a store, into a table."""
 
-import errno
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,15 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from .. import preprocessing
-from ..distributed import transform_archive
+from ..distributed._archive import filled_archive
 from ..estimators._persistence import load
 from ..estimators._persistence._save import grid_of, labels_of, steps_of
 from ..exceptions import GridMismatchError, SpectrumError
 from ..spectra import SpectraArray, read_meta
-from ._output import SUFFIXES, write_table
+from ..spectra._part import journal_path
+from ._columns import check_columns, prediction_columns, states_errors
+from ._output import SUFFIXES, check_writable, identity_columns, write_table
+from ._target import check_target, told_when_full
 
 
 class PredictionWithError(BaseEstimator):
@@ -45,35 +47,42 @@ class PredictionWithError(BaseEstimator):
 
 def run(options: Namespace) -> None:
     """Compute a row for each spectrum and write the table."""
-    target = _check_target(options.to)
+    target = options.to
+    _check_target(target)
     model, spectra = load(options.model, device=options.device), SpectraArray.open(options.store)
     _check_grid(model, spectra, options)
-    meta = read_meta(options.store)
-    estimator, method, names = _task(model, options)
+    estimator, method, names = _task(model, spectra.shape[1], options)
+    is_table = target.suffix != ".npy"
     # The numbers are computed into a file from which an interrupted call goes on; the table is
     # made of them at once.
-    numbers = target if target.suffix == ".npy" else target.with_name(f"{target.name}.rows.npy")
+    numbers = target.with_name(f"{target.name}.rows.npy") if is_table else target
+    if is_table:
+        identity = identity_columns(read_meta(options.store), target.suffix)
+        check_columns(names, list(map(str, identity.columns)))
+        check_writable(target.suffix, identity, names)
     try:
-        values = transform_archive(
+        with filled_archive(
             estimator,
             spectra,
             numbers,
             method=method,
             block_rows=options.block_rows,
             invalid="nan" if options.keep_going else "raise",
-        )
+        ) as values:
+            if is_table:
+                columns = values.reshape(len(values), -1).T
+                with told_when_full(target):
+                    write_table(target, identity.assign(**dict(zip(names, columns, strict=True))))
+                del values, columns
+                numbers.unlink()
     except SpectrumError as error:
-        error.add_note("On the command line that is --keep-going.")
+        if not options.keep_going:
+            error.add_note("On the command line that is --keep-going.")
         raise
-    values = values.reshape(len(values), -1)
-    if numbers != target:
-        write_table(target, meta, dict(zip(names, values.T, strict=True)))
-        del values
-        numbers.unlink()
     print(f"Wrote {target}: {len(spectra)} spectra, {', '.join(names)}.")
 
 
-def _task(model: Any, options: Namespace) -> tuple[Any, str, list[str]]:
+def _task(model: Any, n_pixels: int, options: Namespace) -> tuple[Any, str, list[str]]:
     """Return what to apply, the method of it, and the names of the columns."""
     if options.command == "encode":
         coder = model
@@ -89,29 +98,32 @@ def _task(model: Any, options: Namespace) -> tuple[Any, str, list[str]]:
             f"{options.model} was trained without labels and predicts none; `specvae encode` gives "
             "its code."
         )
-    names, _ = labels_of(model)
     last = steps_of(model)[-1]
-    if _states_errors(last):
-        errors = [f"{name}_error" for name in names]
-        return PredictionWithError(model), "predict", [*names, *errors]
+    names = _label_names(model, n_pixels)
+    columns = prediction_columns(last, names)
+    if states_errors(last):
+        return PredictionWithError(model), "predict", columns
     print(
         f"{type(last).__name__} states no uncertainties; --model regressor and semi-supervised do."
     )
-    return model, "predict", names
+    return model, "predict", columns
 
 
-def _states_errors(estimator: Any) -> bool:
-    return type(estimator).__name__ in ("SpectralRegressor", "SemiSupervisedVAE")
+def _label_names(model: Any, n_pixels: int) -> list[str]:
+    """Return the names that the last step knows, or numbers where it learnt from a plain array."""
+    names, _ = labels_of(steps_of(model)[-1])
+    if names:
+        return names
+    n_labels = np.asarray(model.predict(np.ones((1, n_pixels), dtype=np.float32))).size
+    return [f"label{number}" for number in range(n_labels)]
 
 
-def _check_target(target: Path) -> Path:
+def _check_target(target: Path) -> None:
     if target.suffix not in SUFFIXES:
         raise ValueError(f"--to must end in {', '.join(SUFFIXES)}, got {target.name!r}.")
-    if target.exists():
-        raise FileExistsError(
-            errno.EEXIST, "the table exists; delete it, or give --to another name", str(target)
-        )
-    return target
+    # Numbers with a journal beside them belong to an unfinished call.
+    if target.suffix != ".npy" or not journal_path(target).exists():
+        check_target(target, "table")
 
 
 def _check_grid(model: Any, spectra: SpectraArray, options: Namespace) -> None:

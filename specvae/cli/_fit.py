@@ -1,40 +1,30 @@
 """``specvae fit``: a pipeline on a store, cross-validated by star if asked for, and saved."""
 
-import errno
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
-from sklearn.decomposition import IncrementalPCA
-from sklearn.dummy import DummyRegressor
-from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.base import is_regressor
+from sklearn.pipeline import Pipeline
 
-from .. import preprocessing
-from ..estimators import BatchedTransformer, PartialLabelRegressor
+from ..distributed._identity import sample_rows
 from ..estimators._persistence import save
-from ..metrics import mean_by_star
-from ..model_selection import StarGroupKFold
 from ..spectra import SpectraArray, WavelengthGrid, read_meta
+from ..spectra._sidecar import sidecar_path
+from ._columns import check_columns, prediction_columns
+from ._folds import cross_validate
 from ._label_table import read_labels
 from ._progress import Progress
 from ._recipe import build_pipeline, format_recipe, read_recipe, recipe_of
-from ._stars import star_numbers
+from ._stars import n_unnamed, star_numbers
+from ._target import check_target, told_when_full
+from ._training import Training, fit_copy
 
-N_CONTROL_COMPONENTS = 32
-
-
-class Training(NamedTuple):
-    """What a pipeline is fitted to."""
-
-    spectra: SpectraArray
-    labels: pd.DataFrame | None
-    stars: np.ndarray
+# Rows of a store by which fit knows it again.
+_N_SAMPLES = 64
 
 
 def run(options: Namespace) -> None:
@@ -45,7 +35,7 @@ def run(options: Namespace) -> None:
     if options.print_recipe:
         print(format_recipe(steps), end="")
         return
-    _check_target(options.to)
+    check_target(options.to, "model")
     pipeline = build_pipeline(steps, spectra.grid, seed=options.seed, device=options.device)
     labels = None
     if options.labels is not None:
@@ -55,38 +45,44 @@ def run(options: Namespace) -> None:
     settings = {
         "recipe": format_recipe(steps),
         "seed": options.seed,
-        "store": str(options.store.resolve()),
+        "store": _store_identity(spectra, options.store),
         "labels": None if labels is None else labels.to_csv(),
         "stars": training.stars.tolist(),
         "folds": options.folds,
     }
-    with Progress(options.to, settings) as progress:
+    with told_when_full(options.to), Progress(options.to, settings) as progress:
         if options.folds is not None:
-            print(_cross_validate(pipeline, training, options, progress).to_string())
-        model = _fit(pipeline, training, progress, "final")
+            table = cross_validate(
+                pipeline, training, progress, n_folds=options.folds, seed=options.seed
+            )
+            print(table.to_string())
+        model = fit_copy(pipeline, training, progress, "final")
+        check_target(options.to, "model")  # it may have appeared meanwhile
         save(model, options.to)
         progress.remove()
     print(f"Wrote {options.to}; `specvae card {options.to}` describes it.")
+
+
+def _store_identity(spectra: SpectraArray, path: Path) -> dict[str, Any]:
+    """Return what tells a store from another one that was written under its name."""
+    sidecar = sidecar_path(path).stat()
+    return {
+        "path": str(path.resolve()),
+        "shape": list(spectra.shape),
+        "grid": None if spectra.grid is None else spectra.grid.to_dict(),
+        "samples": sample_rows(spectra, _N_SAMPLES),
+        "sidecar": [sidecar.st_size, sidecar.st_mtime_ns],
+    }
 
 
 def _steps(options: Namespace, grid: WavelengthGrid) -> list[dict[str, Any]]:
     if options.recipe is None:
         return recipe_of(options, grid, has_labels=options.labels is not None)
     beside = ("model", "latents", "network", "epochs", "mask")
-    given = [f"--{name}" for name in beside if getattr(options, name)]
+    given = [f"--{name}" for name in beside if getattr(options, name) is not None]
     if given:
         raise ValueError(f"{', '.join(given)} and --recipe say the same; leave out one of them.")
     return read_recipe(options.recipe)
-
-
-def _check_target(path: Path) -> None:
-    # Before the hours of training, not after them.
-    if path.exists():
-        raise FileExistsError(
-            errno.EEXIST, "the model exists; delete it, or give --to another name", str(path)
-        )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
 
 
 def _check_goes_with_labels(
@@ -96,11 +92,32 @@ def _check_goes_with_labels(
         raise ValueError(f"{type(pipeline[-1]).__name__} learns labels; give them with --labels.")
     if options.folds is not None and not hasattr(pipeline, "predict"):
         raise ValueError("--folds measures errors of labels, and this pipeline predicts none.")
+    if labels is None:
+        return
+    last = pipeline[-1]
+    if not hasattr(pipeline, "predict"):
+        raise ValueError(
+            f"{type(last).__name__} at the end of the recipe learns no labels; add a step "
+            "PartialLabelRegressor, or leave out --labels."
+        )
+    if type(last).__module__.startswith("sklearn.") and is_regressor(last):
+        raise ValueError(
+            f"{type(last).__name__} at the end of the recipe takes no missing labels and forgets "
+            "their names; wrap it in PartialLabelRegressor."
+        )
+    check_columns(prediction_columns(last, list(labels.columns)))
 
 
 def _stars(meta: pd.DataFrame) -> np.ndarray:
     stars = star_numbers(meta)
     if stars is not None:
+        if n_rows := n_unnamed(meta):
+            print(
+                f"specvae: warning: {n_rows} spectra have neither a name nor both coordinates; "
+                "each counts as a star of its own, and errors come out too small if some are of "
+                "one star.",
+                file=sys.stderr,
+            )
         return stars
     print(
         "specvae: warning: the store names neither objects nor positions; every spectrum counts "
@@ -108,98 +125,3 @@ def _stars(meta: pd.DataFrame) -> np.ndarray:
         file=sys.stderr,
     )
     return np.arange(len(meta))
-
-
-def _fit(pipeline: Pipeline, training: Training, progress: Progress, name: str) -> Pipeline:
-    """Fit a copy; the network keeps a checkpoint and goes on from the one that is there."""
-    pipeline = clone(pipeline)
-    parameters: dict[str, Any] = {}
-    checkpoint = progress.folder / f"{name}.checkpoint"
-    for step_name, step in pipeline.steps:
-        if hasattr(step, "checkpoint_path"):
-            step.set_params(checkpoint_path=checkpoint, verbose=int(sys.stderr.isatty()))
-            parameters[f"{step_name}__groups"] = training.stars
-            if checkpoint.exists():
-                print(f"Going on with {name} from epoch to epoch where it stopped.")
-                parameters[f"{step_name}__resume_from"] = checkpoint
-    return pipeline.fit(training.spectra, training.labels, **parameters)
-
-
-def _cross_validate(
-    pipeline: Pipeline, training: Training, options: Namespace, progress: Progress
-) -> pd.DataFrame:
-    """Return the mean absolute error by star of the pipeline, of a constant and of PCA."""
-    assert training.labels is not None
-    folds = list(
-        StarGroupKFold(options.folds, random_state=options.seed).split(
-            training.spectra, groups=training.stars
-        )
-    )
-    for number, (train, _) in enumerate(folds, 1):
-        unknown = training.labels.columns[training.labels.iloc[train].isna().all()]
-        if len(unknown):
-            raise ValueError(
-                f"--folds {options.folds} leaves no star with {', '.join(unknown)} to train on in "
-                f"fold {number}; give labels of more stars, more folds or another --seed."
-            )
-    # Least squares on as many components as labelled spectra would learn their noise.
-    n_labelled = min(int(training.labels.iloc[train].notna().sum().min()) for train, _ in folds)
-    n_components = max(1, min(N_CONTROL_COMPONENTS, n_labelled // 2, training.spectra.shape[1]))
-    candidates = {"this model": pipeline, **_controls(pipeline, n_components)}
-    rows = {}
-    for name, candidate in candidates.items():
-        error = np.full(training.labels.shape, np.nan)
-        for number, (train, test, predicted) in enumerate(
-            _predictions(name, candidate, folds, training, progress), 1
-        ):
-            error[test] = np.abs(predicted - training.labels.to_numpy()[test])
-            print(f"{name}: fold {number} of {len(folds)}, {len(train)} spectra", flush=True)
-        by_star = mean_by_star(error, training.stars)
-        rows[name] = [
-            f"{mean:.3g} +- {sigma:.2g}"
-            for mean, sigma in zip(by_star.mean, by_star.standard_error, strict=True)
-        ]
-    known = training.labels.notna()
-    rows["labelled stars"] = [
-        str(len(np.unique(training.stars[known[name]]))) for name in training.labels
-    ]
-    print(
-        "\nMean absolute error on stars not trained on, +- standard error by star; "
-        f"{len(folds)} folds, seed {options.seed}"
-    )
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(training.labels.columns))
-
-
-def _predictions(
-    name: str,
-    candidate: Any,
-    folds: list[tuple[np.ndarray, np.ndarray]],
-    training: Training,
-    progress: Progress,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    assert training.labels is not None
-    for number, (train, test) in enumerate(folds):
-        part = f"{name.replace(' ', '-')}-fold{number}"
-        predicted = progress.load(part)
-        if predicted is None:
-            labels = training.labels.iloc[train]
-            rows = Training(training.spectra[train], labels, training.stars[train])
-            fitted = _fit(candidate, rows, progress, part)
-            predicted = np.asarray(fitted.predict(training.spectra[test])).reshape(len(test), -1)
-            progress.keep(part, predicted)
-        yield train, test, predicted
-
-
-def _controls(pipeline: Pipeline, n_components: int) -> dict[str, Pipeline]:
-    """Return what any model must beat, behind the same preparation of the spectra."""
-    steps = pipeline.named_steps.values()
-    before = [step for step in steps if type(step).__module__.startswith(preprocessing.__name__)]
-
-    def on_components(n_components: int, regressor: Any) -> Pipeline:
-        code = BatchedTransformer(IncrementalPCA(n_components))
-        return make_pipeline(*map(clone, before), code, PartialLabelRegressor(regressor))
-
-    return {
-        "constant": on_components(1, DummyRegressor(strategy="median")),
-        f"PCA({n_components})": on_components(n_components, LinearRegression()),
-    }

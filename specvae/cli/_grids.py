@@ -1,5 +1,6 @@
 """Wavelength grids and ranges as a command line names them."""
 
+import math
 from collections.abc import Sequence
 
 from ..spectra import APOGEE_GRID, HARPS_GRID, WavelengthGrid
@@ -50,7 +51,7 @@ def parse_ranges(texts: Sequence[str] | None) -> list[tuple[float, float]]:
             ends = float(low), float(high)
         except ValueError:
             ends = (1.0, 0.0)
-        if not ends[0] <= ends[1]:
+        if not (ends[0] <= ends[1] and all(map(math.isfinite, ends))):
             raise ValueError(f"--mask must be LOW:HIGH in Angstrom, got {text!r}.")
         ranges.append(ends)
     return ranges

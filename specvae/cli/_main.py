@@ -58,7 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0
     """
     options = make_parser().parse_args(arguments)
-    command = importlib.import_module(f"{__package__}._{options.module}")
     show = warnings.showwarning
     with warnings.catch_warnings():
         # What other libraries warn of is for programmers, and stays as it is.
@@ -66,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for category in OURS:
             warnings.simplefilter("always", category)
         try:
+            # Some seconds, in which Ctrl-C may come as well.
+            command = importlib.import_module(f"{__package__}._{options.module}")
             command.run(options)
             sys.stdout.flush()
         except KeyboardInterrupt:

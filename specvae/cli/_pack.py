@@ -10,6 +10,8 @@ from ._grids import parse_grid
 
 def run(options: Namespace) -> None:
     """Pack files into a store."""
+    if not options.jobs:
+        raise ValueError("--jobs must be a number of processes, or -1 for all cores; got 0.")
     try:
         spectra = pack_spectra(
             _paths(options.files, options.list),
@@ -20,7 +22,8 @@ def run(options: Namespace) -> None:
             n_jobs=options.jobs,
         )
     except SpectrumReadError as error:
-        error.add_note("On the command line that is --skip-unreadable.")
+        if not options.skip_unreadable:
+            error.add_note("On the command line that is --skip-unreadable.")
         raise
     refused = read_meta(options.to).attrs["refused"]
     left_out = f", {len(refused)} files left out" if refused else ""
@@ -29,7 +32,7 @@ def run(options: Namespace) -> None:
 
 def _paths(files: list[Path], listed: Path | None) -> list[Path]:
     if listed is not None:
-        lines = listed.read_text(encoding="utf-8").splitlines()
+        lines = listed.read_text(encoding="utf-8-sig").splitlines()
         # A list speaks of files beside itself, wherever the command is given.
         files = files + [listed.parent / line.strip() for line in lines if line.strip()]
     if not files:

@@ -161,8 +161,8 @@ def _add_fit(commands: argparse._SubParsersAction) -> None:
         "--target",
         action="append",
         metavar="COLUMN",
-        help="a label to learn; may be repeated (default: all columns of numbers). End names in "
-        "their units: teff_k, logg_dex, rv_kms",
+        help="a label to learn; may be repeated (default: all columns of numbers but row, mjd, "
+        "ra_deg and dec_deg). End names in their units: teff_k, logg_dex, rv_kms",
     )
     labels.add_argument(
         "--folds",

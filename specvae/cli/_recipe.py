@@ -38,7 +38,7 @@ def read_recipe(path: Path) -> list[Step]:
         If it is no TOML, has no steps, or something beside them.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no TOML: {error}.") from error
     steps = content.pop("step", None)
@@ -61,7 +61,7 @@ def recipe_of(options: Namespace, grid: WavelengthGrid, *, has_labels: bool) -> 
     model = options.model or "autoencoder"
     if model in PREDICTORS and not has_labels:
         raise ValueError(f"--model {model} learns labels; give them with --labels.")
-    if model == "pca" and (options.network or options.epochs):
+    if model == "pca" and (options.network is not None or options.epochs is not None):
         raise ValueError("--network and --epochs are for networks; leave them out with pca.")
     ranges_aa = parse_ranges(options.mask)
     if grid == HARPS_GRID:
@@ -78,23 +78,27 @@ def recipe_of(options: Namespace, grid: WavelengthGrid, *, has_labels: bool) -> 
 
 def _model_step(model: str, options: Namespace) -> Step:
     if model == "pca":
-        components = {"class": "IncrementalPCA", "n_components": options.latents or 8}
+        components = {"class": "IncrementalPCA", "n_components": _n_latents(options, 8)}
         return {"class": "BatchedTransformer", "transformer": components}
     step: Step = {"class": _NETWORKS[model]}
-    if model == "regressor" and options.latents:
+    if model == "regressor" and options.latents is not None:
         raise ValueError("--latents is the size of a code; a regressor has none.")
     if model == "semi-supervised":
-        step["n_free_latents"] = 2 if options.latents is None else options.latents
+        step["n_free_latents"] = _n_latents(options, 2)
     elif model != "regressor":
-        step["latent_dim"] = options.latents or 8
-    if options.network:
+        step["latent_dim"] = _n_latents(options, 8)
+    if options.network is not None:
         if model != "regressor":
             step["decoder"] = options.network
         # The published networks with a residual decoder have the convolutional encoder.
         step["encoder"] = "dense" if options.network == "dense" else "conv"
-    if options.epochs:
+    if options.epochs is not None:
         step["max_epochs"] = options.epochs
     return step
+
+
+def _n_latents(options: Namespace, default: int) -> int:
+    return default if options.latents is None else options.latents
 
 
 def format_recipe(steps: list[Step]) -> str:

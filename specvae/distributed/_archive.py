@@ -109,7 +109,7 @@ def transform_archive(
     OSError
         If the disk has too little space, or becomes full.
     ImportError
-        If dask is missing.
+        With a client, if dask is missing.
 
     Warns
     -----
@@ -146,11 +146,20 @@ def transform_archive(
     Examples
     --------
     >>> import tempfile
-    >>> from distributed import Client, LocalCluster
     >>> from specvae.estimators import SpectralAutoencoder
     >>> from specvae.spectra import NpyStore
     >>> flux = np.random.default_rng(0).normal(1.0, 0.1, (60, 50)).astype(np.float32)
     >>> model = SpectralAutoencoder(2, encoder="dense", decoder="dense", max_epochs=2).fit(flux)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/flux.npy", flux)
+    ...     spectra = SpectraArray(NpyStore(f"{folder}/flux.npy"))
+    ...     codes = transform_archive(model, spectra, f"{folder}/codes.npy")
+    >>> codes.shape
+    (60, 2)
+
+    With a client, here of a cluster in this process:
+
+    >>> from distributed import Client, LocalCluster
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     np.save(f"{folder}/flux.npy", flux)
     ...     spectra = SpectraArray(NpyStore(f"{folder}/flux.npy"))
@@ -161,6 +170,36 @@ def transform_archive(
     ...         codes = transform_archive(model, spectra, f"{folder}/codes.npy", client)
     >>> codes.shape
     (60, 2)
+    """
+    with filled_archive(
+        estimator,
+        store,
+        out,
+        client,
+        method=method,
+        block_rows=block_rows,
+        invalid=invalid,
+        progress=progress,
+    ) as values:
+        return values
+
+
+@contextmanager
+def filled_archive(
+    estimator: Any,
+    store: Any,
+    out: str | Path,
+    client: Any = None,
+    *,
+    method: str = "transform",
+    block_rows: int | None = None,
+    invalid: str = "raise",
+    progress: bool | None = None,
+) -> Iterator[np.ndarray]:
+    """Do as `transform_archive`, but keep the journal until the block ends without an error.
+
+    Whatever fails in the block, the same call finds the finished file and computes nothing again.
+    The block may remove the file when it has made of it what it wanted.
     """
     if client is not None:
         check_client(client, "transform_archive")
@@ -192,10 +231,11 @@ def transform_archive(
         if unusable:
             _refuse(unusable, part, invalid)
         part.finish()
+        yield np.load(out, mmap_mode="r")
+        part.remove_journal()
     finally:
         part.close()
     _warn_of_unusable(_joined(part.done.values()))
-    return np.load(out, mmap_mode="r")
 
 
 def _fill(part: PartialResult, archive: Archive, client: Any, *, show: bool) -> dict[int, str]:
@@ -323,7 +363,7 @@ def _warn_of_unusable(unusable: dict[int, str]) -> None:
         f"{len(rows)} spectra cannot be used and are NaN in the result: "
         f"{', '.join(map(str, rows[:_N_SHOWN]))}{more}. The first {unusable[rows[0]]}",
         DataQualityWarning,
-        stacklevel=3,
+        stacklevel=5,  # whoever called transform_archive
     )
 
 

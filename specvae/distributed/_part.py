@@ -184,7 +184,7 @@ class PartialResult:
         self.done[block] = unusable
 
     def finish(self) -> None:
-        """Give the rows their final name, and remove the journal.
+        """Give the rows their final name; by the journal beside them a call knows them again.
 
         Raises
         ------
@@ -199,6 +199,9 @@ class PartialResult:
             except FileExistsError:
                 raise self._would_replace() from None
         sync_folder(self.out.parent)
+
+    def remove_journal(self) -> None:
+        """Let the finished file stand for itself."""
         self.journal_path.unlink()
 
     def close(self) -> None:

@@ -1,9 +1,16 @@
+import errno
+
 import numpy as np
 import pandas as pd
 import pytest
 from astropy.table import Table
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
 
-from specvae import load
+from specvae import load, save
+from specvae.cli._output import identity_columns
+from specvae.exceptions import SpectrumError
+from specvae.preprocessing import MedianNormalizer, SpectraLoader
 from specvae.spectra import NpyStore, SpectraArray, WavelengthGrid, read_meta, write_spectra
 
 
@@ -116,3 +123,126 @@ def test_a_plain_array_is_no_store(specvae, model, folder):
     assert NpyStore(folder / "plain.npy").shape == (3, 48)
     code, _, err = specvae(f"predict {model} plain.npy --to p.csv")
     assert code == 1 and "plain.json does not exist" in err
+
+
+@pytest.fixture
+def linear(folder, simulated):
+    """A model that was fitted in Python to labels without names."""
+    labels = simulated.labels.to_numpy()[:, :2]
+    pipeline = make_pipeline(MedianNormalizer(), SpectraLoader(), LinearRegression())
+    save(pipeline.fit(simulated.flux, labels), folder / "linear.specvae")
+    return "linear.specvae"
+
+
+def stop(*arguments, **more):
+    raise KeyboardInterrupt
+
+
+def test_a_failure_while_the_table_is_written_is_no_dead_end(specvae, linear, monkeypatch, folder):
+    line = f"predict {linear} stars.npy --to p.csv"
+    before = {path.name for path in folder.iterdir()}
+    with monkeypatch.context() as broken:
+        broken.setattr("specvae.cli._apply.write_table", stop)
+        assert specvae(line)[0] == 130
+    with monkeypatch.context() as broken:
+        # Only the row by which the width is known: nothing is computed again.
+        broken.setattr("specvae.distributed._archive.compute_block", stop)
+        code, _, err = specvae(line)
+        assert code == 0, err
+    assert len(pd.read_csv("p.csv")) == 36
+    assert {path.name for path in folder.iterdir()} == {*before, "p.csv"}
+
+
+def test_a_full_disk_is_named(specvae, linear, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    line = f"predict {linear} stars.npy --to p.csv"
+    with monkeypatch.context() as broken:
+        broken.setattr("specvae.cli._apply.write_table", full)
+        code, _, err = specvae(line)
+    assert code == 1 and "the disk of p.csv is full; free some space" in err
+    assert specvae(line)[0] == 0
+
+
+def test_numbers_of_another_model_are_not_taken_over(specvae, linear, monkeypatch, simulated):
+    with monkeypatch.context() as broken:
+        broken.setattr("specvae.cli._apply.write_table", stop)
+        assert specvae(f"predict {linear} stars.npy --to p.csv")[0] == 130
+    other = make_pipeline(MedianNormalizer(), SpectraLoader(), LinearRegression())
+    save(other.fit(simulated.flux, simulated.labels.to_numpy()[:, 1:3]), "other.specvae")
+    code, _, err = specvae("predict other.specvae stars.npy --to p.csv")
+    assert code == 1 and "was begun with other arguments (estimator was" in err
+
+
+def test_formats_are_tried_before_anything_is_computed(specvae, linear, monkeypatch):
+    def missing(name, *, caller, extra):
+        raise ImportError(f"{caller} needs {name}: pip install 'specvae[{extra}]'.")
+
+    monkeypatch.setattr("specvae.cli._apply.filled_archive", lambda *a, **b: 1 / 0)
+    with monkeypatch.context() as broken:
+        broken.setattr("specvae.cli._output.import_optional", missing)
+        code, _, err = specvae(f"predict {linear} stars.npy --to p.parquet")
+    assert code == 1 and "A Parquet table needs pyarrow" in err
+    monkeypatch.setattr("specvae.cli._apply._label_names", lambda *a: ["\u03b1", "b"])
+    code, _, err = specvae(f"predict {linear} stars.npy --to p.fits")
+    assert code == 1 and "a .fits table cannot hold the columns \u03b1, b" in err
+
+
+@pytest.mark.parametrize("names", [["row", "b"], ["b", "b"], ["object", "b"]])
+def test_columns_of_one_name_are_refused_before_anything_is_computed(
+    specvae, linear, monkeypatch, names
+):
+    monkeypatch.setattr("specvae.cli._apply.filled_archive", lambda *a, **b: 1 / 0)
+    monkeypatch.setattr("specvae.cli._apply._label_names", lambda *a: names)
+    code, _, err = specvae(f"predict {linear} stars.npy --to p.csv")
+    assert code == 1 and f"results would be called {names[0]}: " in err
+
+
+def test_labels_without_names_are_numbered(specvae, linear):
+    code, _, err = specvae(f"predict {linear} stars.npy --to p.csv")
+    assert code == 0, err
+    found = pd.read_csv("p.csv")[["label0", "label1"]]
+    expected = load(linear).predict(SpectraArray.open("stars.npy"))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "ecsv", "fits", "parquet"])
+def test_odd_and_missing_names_of_files(specvae, linear, simulated, suffix, folder):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    meta = read_meta("stars.npy")
+    meta["path"] = meta["path"].astype(object)
+    meta.loc[0, "path"] = None
+    meta.loc[1, "path"] = "/archive/\u03b1.fits"
+    meta["object"] = meta["object"].astype(object)
+    meta.loc[:1, "object"] = [None, "\u03b1 Cen"]
+    grid = SpectraArray.open("stars.npy").grid
+    write_spectra(lambda row: simulated.flux[row], "odd.npy", grid, meta=meta)
+    code, _, err = specvae(f"predict {linear} odd.npy --to p.{suffix}")
+    assert code == 0, err
+    if suffix == "csv":
+        table = pd.read_csv("p.csv", keep_default_na=False)
+    else:
+        table = Table.read(f"p.{suffix}").to_pandas().fillna("")
+    file = r"\u03b1.fits" if suffix == "fits" else "\u03b1.fits"
+    assert table["file"].astype(str).tolist()[:3] == ["", file, "2.fits"]
+    star = r"\u03b1 Cen" if suffix == "fits" else "\u03b1 Cen"
+    assert table["object"].astype(str).tolist()[:3] == ["", star, "HD1"]
+
+
+def test_names_of_files_in_no_known_letters():
+    meta = pd.DataFrame({"path": ["/n/\udcff.fits", np.nan]}, dtype=object)
+    assert identity_columns(meta, ".csv")["file"].tolist() == ["?.fits", ""]
+    assert identity_columns(meta, ".fits")["file"].tolist() == [r"\udcff.fits", ""]
+
+
+def test_what_was_given_is_not_advised(specvae, linear, simulated, monkeypatch):
+    def refuse(*arguments, **more):
+        raise SpectrumError(4, "cannot be used.")
+
+    monkeypatch.setattr("specvae.cli._apply.filled_archive", refuse)
+    line = f"predict {linear} stars.npy --to p.csv"
+    assert "that is --keep-going" in specvae(line)[2]
+    code, _, err = specvae(f"{line} --keep-going")
+    assert code == 1 and "On the command line" not in err

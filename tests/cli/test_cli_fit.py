@@ -1,3 +1,5 @@
+import contextlib
+import errno
 import re
 import signal
 import subprocess
@@ -12,11 +14,12 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 from specvae import load
+from specvae.cli._progress import Progress
 from specvae.estimators import BatchedTransformer, PartialLabelRegressor, SpectralRegressor
 from specvae.metrics import mean_by_star
 from specvae.model_selection import StarGroupKFold
 from specvae.preprocessing import MedianNormalizer
-from specvae.spectra import SpectraArray, write_spectra
+from specvae.spectra import SpectraArray, read_meta, write_spectra
 
 FIT = (
     "fit stars.npy --to m.specvae --labels labels.csv --by object=name --target teff_k --seed 4 "
@@ -180,3 +183,139 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(folder, specvae):
     spectra = SpectraArray.open("stars.npy")
     resumed, whole = (load(f"{name}.specvae").predict(spectra) for name in ("resumed", "m"))
     np.testing.assert_array_equal(resumed, whole)
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """A context in which fit fails at the very end, so that what is done is kept."""
+
+    @contextlib.contextmanager
+    def context():
+        with monkeypatch.context() as patch:
+            patch.setattr("specvae.cli._fit.save", lambda *arguments: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                yield
+
+    return context
+
+
+def test_folds_of_another_store_of_the_same_name_are_not_taken_over(
+    specvae, broken, folder, simulated
+):
+    with broken():
+        specvae(f"{FIT_PCA} --folds 2")
+    grid, meta = SpectraArray.open("stars.npy").grid, read_meta("stars.npy")
+    (folder / "stars.npy").unlink()
+    (folder / "stars.json").unlink()
+    write_spectra(lambda row: 2.0 * simulated.flux[row] + row, "stars.npy", grid, meta=meta)
+    code, _, err = specvae(f"{FIT_PCA} --folds 2")
+    assert code == 1 and "was begun with another store: " in err
+
+
+def test_a_folder_that_is_no_progress_stays(specvae, folder):
+    mine = folder / "m.specvae.progress"
+    mine.mkdir()
+    (mine / "thesis.tex").write_text("mine")
+    code, _, err = specvae(FIT_PCA)
+    assert code == 1 and "holds no settings.json" in err and "delete or rename it" in err
+    assert names_in(mine) == ["thesis.tex"]
+    (mine / "thesis.tex").rename(mine / "settings.part")  # of a call killed at its beginning
+    assert specvae(FIT_PCA)[0] == 0
+    assert names_in(folder) == ["labels.csv", "m.specvae", "stars.json", "stars.npy"]
+
+
+def test_a_torn_fold_is_computed_again(specvae, broken, folder):
+    with broken():
+        specvae(f"{FIT_PCA} --folds 2")
+    for number, size in enumerate((0, 130)):
+        fold = folder / f"m.specvae.progress/this-model-fold{number}.npy"
+        fold.write_bytes(fold.read_bytes()[:size])
+    code, _, err = specvae(f"{FIT_PCA} --folds 2")
+    assert code == 0, err
+
+
+def test_two_at_once_do_not_share_a_folder(folder):
+    settings = {"seed": 0}
+    with Progress(folder / "m", settings) as progress:
+        with (
+            pytest.raises(BlockingIOError, match="another process is writing"),
+            Progress(folder / "m", settings),
+        ):
+            pass
+        progress.keep("a", np.ones(3))
+    with Progress(folder / "m", settings) as progress:
+        assert progress.load("a").tolist() == [1.0] * 3
+
+
+def test_a_model_that_appeared_meanwhile_stays(specvae, folder, monkeypatch):
+    def appears(*arguments):
+        (folder / "m.specvae").write_text("mine")
+
+    monkeypatch.setattr("specvae.cli._fit.fit_copy", appears)
+    code, _, err = specvae(FIT_PCA)
+    assert code == 1 and "m.specvae: the model exists" in err
+    assert (folder / "m.specvae").read_text() == "mine"
+
+
+def test_a_full_disk_is_named(specvae, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("specvae.cli._fit.fit_copy", full)
+    code, _, err = specvae(FIT_PCA)
+    assert code == 1 and "the disk of m.specvae is full; free some space" in err
+
+
+@pytest.mark.parametrize("target", ["row", "object"])
+def test_labels_that_predict_could_not_write_are_refused(specvae, folder, target):
+    table = pd.read_csv("labels.csv").assign(**{target: 1.0})
+    table.to_csv("t.csv", index=False)
+    line = "fit stars.npy --to m.specvae --labels t.csv --by object=name --target teff_k --target"
+    code, _, err = specvae(f"{line} {target} --model pca")
+    assert code == 1 and f"results would be called {target}" in err
+
+
+def test_a_label_beside_its_error_is_refused_where_errors_are_predicted(specvae, folder):
+    table = pd.read_csv("labels.csv")[["name", "teff_k"]].assign(teff_k_error=1.0)
+    table.to_csv("t.csv", index=False)
+    line = "fit stars.npy --to m.specvae --labels t.csv --by object=name"
+    code, _, err = specvae(f"{line} --model regressor --network dense")
+    assert code == 1 and "results would be called teff_k_error" in err
+    assert specvae(f"{line} --model pca")[0] == 0
+    assert specvae("predict m.specvae stars.npy --to p.csv")[0] == 0
+
+
+def test_spectra_without_names_beside_named_ones_are_counted(specvae, simulated):
+    meta = read_meta("stars.npy").assign(ra_deg=np.nan, dec_deg=np.nan)
+    meta.loc[:2, "object"] = ""
+    meta.loc[:1, "ra_deg"] = 10.0
+    meta.loc[0, "dec_deg"] = 10.0
+    grid = SpectraArray.open("stars.npy").grid
+    write_spectra(lambda row: simulated.flux[row], "some.npy", grid, meta=meta)
+    code, _, err = specvae("fit some.npy --to m.specvae --model pca")
+    assert code == 0 and "warning: 2 spectra have neither a name nor both coordinates" in err
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        ("LinearRegression", "LinearRegression at the end of the recipe .* wrap it in Partial"),
+        ("SpectraLoader", "SpectraLoader at the end of the recipe learns no labels; add a step"),
+    ],
+)
+def test_recipes_that_do_not_go_with_labels(specvae, folder, last, message):
+    (folder / "r.toml").write_text(f'[[step]]\nclass = "{last}"\n')
+    line = "fit stars.npy --to m.specvae --labels labels.csv --by object=name --recipe r.toml"
+    code, _, err = specvae(line)
+    assert code == 1 and re.search(message, err), err
+
+
+def test_the_constant_is_the_median_of_the_labels_trained_on(expected, simulated, specvae):
+    _, out, _ = specvae(f"{FIT_PCA} --latents 2 --folds 3")
+    found = float(re.search(r"^constant +(\S+)", out, re.M)[1])
+    teff_k, star = expected["teff_k"].to_numpy(), simulated.groups
+    error = np.full((36, 1), np.nan)
+    splitter = StarGroupKFold(3, random_state=4)
+    for train, test in splitter.split(SpectraArray.open("stars.npy"), groups=star):
+        error[test, 0] = np.abs(np.nanmedian(teff_k[train]) - teff_k[test])
+    assert found == pytest.approx(mean_by_star(error, star).mean[0], rel=0.01)

@@ -76,6 +76,15 @@ def test_ctrl_c_exits_with_130_and_says_how_to_go_on(specvae, monkeypatch):
     )
 
 
+def test_ctrl_c_while_modules_are_imported_is_no_traceback(specvae, monkeypatch):
+    def stop(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("specvae.cli._main.importlib.import_module", stop)
+    code, _, err = specvae("info stars.npy")
+    assert (code, err) == (130, "specvae: interrupted. Nothing was written.\n")
+
+
 def test_the_installed_command_and_the_module(folder):
     for words in (["specvae"], [sys.executable, "-m", "specvae"]):
         if words == ["specvae"]:

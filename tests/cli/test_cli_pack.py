@@ -3,6 +3,7 @@ import pytest
 from astropy.io import fits
 
 from specvae.cli._grids import parse_grid, parse_ranges
+from specvae.exceptions import SpectrumReadError
 from specvae.spectra import APOGEE_GRID, HARPS_GRID, SpectraArray, WavelengthGrid, read_meta
 
 
@@ -25,7 +26,7 @@ def test_files_become_a_store(specvae, files, folder):
 
 
 def test_a_list_of_files_lies_beside_them(specvae, files, folder, monkeypatch):
-    (folder / "list.txt").write_text("2.fits\n\n0.fits\n")
+    (folder / "list.txt").write_text("\ufeff2.fits\n\n0.fits\n", encoding="utf-8")
     monkeypatch.chdir("/")
     code, out, _ = specvae(f"pack --list {folder}/list.txt --to {folder}/new.npy --grid 5000:.5:40")
     assert code == 0 and "2 spectra" in out
@@ -42,6 +43,21 @@ def test_unreadable_files_are_refused_or_left_out(specvae, files, folder):
     assert err.startswith("specvae: warning: ") and "1.fits" in err and ".py" not in err
     code, out, _ = specvae("info new.npy")
     assert "left out   1.fits" in out
+
+
+def test_what_was_given_is_not_advised(specvae, monkeypatch):
+    def refuse(*arguments, **more):
+        raise SpectrumReadError("a.fits is refused.")
+
+    monkeypatch.setattr("specvae.cli._pack.pack_spectra", refuse)
+    line = "pack a.fits --to b.npy --grid harps"
+    assert "that is --skip-unreadable" in specvae(line)[2]
+    assert specvae(f"{line} --skip-unreadable")[2] == "specvae: a.fits is refused.\n"
+
+
+def test_no_processes_is_an_error(specvae, files):
+    code, _, err = specvae(f"pack {files} --to new.npy --grid 5000:0.5:40 --jobs 0")
+    assert code == 1 and "--jobs must be a number of processes" in err
 
 
 def test_an_existing_store_stays(specvae, files, folder):
@@ -80,6 +96,6 @@ def test_what_is_no_grid(text):
 
 def test_ranges():
     assert parse_ranges(None) == [] and parse_ranges(["1:2", "3.5:4"]) == [(1.0, 2.0), (3.5, 4.0)]
-    for text in ("5", "6:5", "a:b", "nan:nan"):
+    for text in ("5", "6:5", "a:b", "nan:nan", "5165:inf", "-inf:5"):
         with pytest.raises(ValueError, match="--mask must be LOW:HIGH"):
             parse_ranges([text])

@@ -59,6 +59,21 @@ def test_options_reach_their_parameters(specvae):
     ]
 
 
+def test_nought_is_a_number_too(specvae):
+    for line, name in (("--model pca", "n_components"), ("--model vae", "latent_dim")):
+        _, text, _ = specvae(f"fit stars.npy --to m {line} --latents 0 --print-recipe")
+        step = steps_of(text)[-1]
+        assert step.get("transformer", step)[name] == 0
+        assert specvae(f"fit stars.npy --to m {line} --latents 0")[0] == 1
+    _, text, _ = specvae("fit stars.npy --to m --epochs 0 --print-recipe")
+    assert steps_of(text)[-1]["max_epochs"] == 0
+
+
+def test_a_recipe_may_begin_with_a_byte_order_mark(folder):
+    (folder / "r.toml").write_text('\ufeff[[step]]\nclass = "Ridge"\n', encoding="utf-8")
+    assert read_recipe(folder / "r.toml") == [{"class": "Ridge"}]
+
+
 def test_the_gap_of_harps_is_left_out(specvae, folder):
     meta = pd.DataFrame({"object": ["HD 1"]})
     write_spectra(lambda row: np.ones(HARPS_GRID.n_pixels), "h.npy", HARPS_GRID, meta=meta)
@@ -126,8 +141,10 @@ def test_what_is_no_recipe(specvae, folder, text, message):
     ("options", "message"),
     [
         ("--model regressor", "--model regressor learns labels; give them with --labels"),
-        ("--model pca --epochs 3", "--network and --epochs are for networks"),
+        ("--model pca --epochs 0", "--network and --epochs are for networks"),
         ("--model regressor --latents 3 --labels labels.csv", "a regressor has none"),
+        ("--model regressor --latents 0 --labels labels.csv", "a regressor has none"),
+        ("--recipe r.toml --epochs 0", "--epochs and --recipe say the same"),
         ("--recipe r.toml --latents 3", "--latents and --recipe say the same"),
         ("--mask 3", "--mask must be LOW:HIGH"),
         ("--folds 3 --model pca", "--folds measures errors of labels"),
