@@ -1,5 +1,7 @@
 """Spectra, what a model makes of them, and what is known of them: the explorer without its page."""
 
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils.validation import _num_samples
 
 from .._validation import check_groups, check_labels, is_lazy
+from ..exceptions import DataQualityWarning
 from ..inspection._traversal import _unit_of
 from ..model_selection._code_model import CodeModel, check_not_empty
 from ..spectra import WavelengthGrid
@@ -18,6 +21,8 @@ from ..spectra._targets import normalise_name
 from ._codes import codes_of, model_with_code, rows_of
 
 PROJECTION = ("PCA 1", "PCA 2")
+# What tables call their other columns, and the map its other colour.
+_TAKEN = ("row", "name", "distance", "density", "index")
 _N_FOR_PROJECTION = 20_000
 _N_SPARE = 32
 
@@ -199,6 +204,7 @@ def open_archive(
     names = _names(meta, n_spectra)
     groups = None if groups is None else check_groups(groups, n_spectra)
     conditions = _conditions(model.coder, conditions, labels)
+    labels.columns = _free_names(labels.columns)
     codes = codes_of(model, X, codes, conditions=conditions, show=show)
     first = np.flatnonzero(np.isfinite(codes[:, 0]))[:1]  # one that the steps before can prepare
     prepared = model.prepare(X[first])
@@ -211,12 +217,43 @@ def open_archive(
 def _label_table(labels: Any, n_spectra: int) -> pd.DataFrame:
     if labels is None:
         return pd.DataFrame(index=pd.RangeIndex(n_spectra))
+    if isinstance(labels, pd.Series):
+        labels = labels.to_frame(labels.name or "label0")
+    if isinstance(labels, pd.DataFrame):
+        labels = _without_unknown(labels)
+        if labels.empty and len(labels) == n_spectra:
+            return pd.DataFrame(index=pd.RangeIndex(n_spectra))
     values, names = check_labels(labels, n_spectra)
     values = values.reshape(n_spectra, -1)
     if names is None:
-        name = getattr(labels, "name", None)
-        names = [str(name)] if name else [f"label{i}" for i in range(values.shape[1])]
+        names = [f"label{i}" for i in range(values.shape[1])]
     return pd.DataFrame(values, columns=[str(name) for name in names])
+
+
+def _without_unknown(labels: pd.DataFrame) -> pd.DataFrame:
+    """Labels without those that are known of no spectrum."""
+    unknown = labels.isna().all().to_numpy()
+    if len(labels) and unknown.any():
+        shown = ", ".join(map(str, labels.columns[unknown]))
+        warnings.warn(
+            f"labels {shown} are known of no spectrum and are left out.",
+            DataQualityWarning,
+            stacklevel=2,
+        )
+        return labels.loc[:, ~unknown]
+    return labels
+
+
+def _free_names(names: Iterable[str]) -> list[str]:
+    """Names of labels that differ from all else in a table or a choice, whatever their case."""
+    taken, free = set(_TAKEN), []
+    for name in names:
+        found = f"{name} (label)" if name.lower().startswith("code_") else name
+        while found.lower() in taken:
+            found += " (label)"
+        taken.add(found.lower())
+        free.append(found)
+    return free
 
 
 def _names(meta: pd.DataFrame | None, n_spectra: int) -> np.ndarray:

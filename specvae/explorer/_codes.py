@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.base import OneToOneFeatureMixin
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import _num_samples
 
 from .._progress import progress_bar
 from .._validation import row_chunks
 from ..exceptions import SpectrumError
-from ..model_selection._code_model import CodeModel
+from ..model_selection._code_model import CodeModel, _thawed
 
 _N_COMPARED = 3
 # Codes of one spectrum may differ by this share of their scatter: precision and rounding.
@@ -20,18 +21,31 @@ _TOLERANCE = 0.02
 def model_with_code(estimator: Any) -> CodeModel:
     """Open an estimator up to its code: of a pipeline that goes on to labels, the steps before.
 
+    A step that keeps each pixel by itself, such as a scaler, can be undone but has no code.
+
     Raises
     ------
     ValueError
         If there is no code that can be decoded.
     """
+    estimator = _thawed(estimator)
     if isinstance(estimator, Pipeline):
         for n_steps in range(len(estimator), 0, -1):
-            step = estimator[n_steps - 1]
+            step = _thawed(estimator[n_steps - 1])
             decodes = hasattr(step, "inverse_transform") or hasattr(step, "decode")
-            if hasattr(step, "transform") and decodes:
+            if hasattr(step, "transform") and decodes and not _is_scaler(step):
                 return CodeModel.of(estimator[:n_steps])
-    return CodeModel.of(estimator)
+    model = CodeModel.of(estimator)
+    if _is_scaler(model.coder):
+        raise ValueError(
+            f"{type(model.coder).__name__} cannot encode and decode: it keeps each pixel by "
+            "itself; give an estimator with a code, such as PCA."
+        )
+    return model
+
+
+def _is_scaler(step: Any) -> bool:
+    return isinstance(step, OneToOneFeatureMixin)
 
 
 def codes_of(

@@ -50,7 +50,9 @@ class Controls:
         self.search = pn.widgets.TextInput(
             label="Find a star", placeholder="HD 189733, or #12 for a row", width=200
         )
-        self.matches = pn.widgets.Select(label="Spectra of that name", visible=False, width=200)
+        self.matches = pn.widgets.Select(
+            label="Spectra of that name", options={}, visible=False, width=200
+        )
         self.x = _select("Across", view.x, choices.axes)
         self.y = _select("Up", view.y, choices.axes)
         self.colour = _select("Colour", view.colour, choices.colours)

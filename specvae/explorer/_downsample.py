@@ -30,7 +30,7 @@ def decimate(
 
     Means would fill narrow lines up, and every n-th pixel would miss them; the lowest and the
     highest pixel of each column, in their order, draw what all pixels would draw. A column without
-    any flux gives NaN, so that gaps stay gaps; a gap narrower than a column closes, as on a screen.
+    any flux gives NaN, so that gaps stay gaps; a gap that fills no whole column closes.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """Rows of an archive, and the spectra on the screen, as files to download."""
 
 import io
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -37,8 +38,11 @@ def to_fits(archive: Archive, rows: np.ndarray, shown: dict[str, np.ndarray]) ->
     """
     n_with_flux = min(len(rows), max(1, _MOST_PIXELS // len(archive.axis)))
     table = table_of(archive, rows)
-    columns = [_fits_column(str(name), table[name].to_numpy()) for name in table]
-    selection = fits.BinTableHDU.from_columns(columns, name="SELECTION")
+    with warnings.catch_warnings():
+        # Labels are called as they are, such as "[Fe/H]".
+        warnings.simplefilter("ignore", fits.verify.VerifyWarning)
+        columns = [_fits_column(str(name), table[name].to_numpy()) for name in table]
+        selection = fits.BinTableHDU.from_columns(columns, name="SELECTION")
     flux = np.stack([archive.spectrum(int(row)) for row in rows[:n_with_flux]])
     image = fits.ImageHDU(flux, name="FLUX")
     image.header["NFLUX"] = (n_with_flux, "first rows of SELECTION with flux here")

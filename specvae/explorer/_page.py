@@ -65,7 +65,10 @@ class Page:
     def _connect(self) -> None:
         controls, run = self.controls, self._run
         controls.dismiss.on_click(lambda event: self.say(""))
-        controls.search.param.watch(lambda event: run(self._find, event.new), "value")
+        # Not "value": a star that is searched again changes nothing there.
+        controls.search.param.watch(
+            lambda event: run(self._find, controls.search.value), "enter_pressed"
+        )
         controls.matches.param.watch(lambda event: run(self._choose, event.new), "value")
         for axis in (controls.x, controls.y, controls.colour):
             axis.param.watch(lambda event: run(self._change_map), "value")
@@ -98,6 +101,10 @@ class Page:
         self._tell(row)
         for each in (self.controls.reset, *self.exports):
             each.disabled = False
+        for each in self.exports:
+            each.data = None  # a download stays in memory otherwise
+        self._match(row)
+        self.say("")
         self._write_link()
 
     def _move(self) -> None:
@@ -116,10 +123,17 @@ class Page:
         if not found:
             self.say(f"No star here is called {text.strip()!r}.")
             return
-        self.say("")
         self.select(found[:1])
         options = {f"{self.archive.names[row]} (#{row})": row for row in found}
         self.controls.matches.param.update(options=options, value=found[0], visible=len(found) > 1)
+
+    def _match(self, row: int) -> None:
+        """Let the list of spectra of a name show this one, so that any other can be chosen."""
+        matches = self.controls.matches
+        if row in (matches.options or {}).values():
+            matches.value = row
+        else:
+            matches.visible = False
 
     def _choose(self, row: int | None) -> None:
         if row is not None and self.rows[:1] != [row]:
@@ -184,6 +198,8 @@ class Page:
         table = self.archive.nearest(self.archive.codes[row], _N_NEAREST, besides=row)
         for name in table.columns[2:]:
             table[name] = [float(f"{value:.4g}") for value in table[name]]
+        # Titles of columns are HTML, cells are text.
+        self.controls.table.titles = {name: html.escape(name) for name in table.columns}
         self.controls.table.param.update(value=table, visible=True)
 
     def _window_changed(self) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import html
 import logging
+import re
 import secrets
 import socket
 import threading
@@ -25,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 LOCAL = ("localhost", "127.0.0.1")
 SHORTEST_TOKEN = 8
 _LONGEST_STOP_S = 10.0
+_COMPONENT = re.compile(r"/components/(panel|bokeh)[./]")
 
 
 def check_host(host: str, token: str | None) -> None:
@@ -33,8 +35,11 @@ def check_host(host: str, token: str | None) -> None:
     Raises
     ------
     ValueError
-        If others could come in without a token, or with one that is soon guessed.
+        If others could come in without a token, or with one that is soon guessed, or the address
+        is of IPv6, which Bokeh does not take.
     """
+    if ":" in host:
+        raise ValueError(f"host {host} is an IPv6 address; give a name or an IPv4 address.")
     if host not in LOCAL and not token:
         raise ValueError(
             f"host {host} lets other machines in; give a token as well (`python -c 'import "
@@ -60,7 +65,7 @@ def make_server(
     names = [*LOCAL] if host in LOCAL else [*LOCAL, host, *_own_names()]
     # Bokeh takes no addresses of IPv6 here.
     allowed = {f"{name}:{port}".lower() for name in names if ":" not in name}
-    allowed |= {urlsplit(f"//{origin}").netloc.lower() for origin in origins}
+    allowed |= {_netloc(origin) for origin in origins}
 
     server = pn.io.server.get_server(
         {"/": lambda: _open_page(exhibit)},
@@ -75,7 +80,7 @@ def make_server(
         index=None,
     )
     _guard(server._tornado, allowed, token, port)
-    shown = host if host not in ("0.0.0.0", "::") else socket.gethostname()
+    shown = host if host != "0.0.0.0" else socket.gethostname()
     entry = f"?{urlencode({'token': token})}" if token else ""
     return server, f"http://{shown}:{port}/{entry}"
 
@@ -139,14 +144,13 @@ def _open_page(exhibit: Exhibit) -> Any:
 
 
 def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+    with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
 def _check_free(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
+    with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -156,6 +160,14 @@ def _check_free(host: str, port: int) -> None:
             raise OSError(
                 error.errno, f"port {port} is taken; choose another, or 0 for any that is free"
             ) from error
+
+
+def _netloc(origin: str) -> str:
+    """Name and port of an origin, be it a whole address or "name:port"."""
+    netloc = urlsplit(origin if "//" in origin else f"//{origin}").netloc.lower()
+    if not netloc:
+        raise ValueError(f"origin {origin!r} names no host; give name:port.")
+    return netloc
 
 
 def _own_names() -> list[str]:
@@ -196,6 +208,21 @@ class _Guard:
         is_own = origin is None or urlsplit(origin).netloc.lower() in self._allowed
         return is_own and request.host.lower() in self._allowed
 
+    def is_harmless(self, request: HTTPServerRequest) -> bool:
+        """Whether it asks neither for another's session, nor for modules, nor from foreign pages.
+
+        Bokeh would let two browsers share a session by its name, and panel would import any
+        module that is installed.
+        """
+        headers = request.headers
+        names_session = "bokeh-session-id" in request.arguments or "Bokeh-Session-Id" in headers
+        is_module = request.path.startswith("/components") and not _COMPONENT.match(request.path)
+        is_foreign = (
+            headers.get("Sec-Fetch-Site") == "cross-site"
+            and headers.get("Sec-Fetch-Mode") != "navigate"
+        )
+        return not (names_session or is_module or is_foreign)
+
     def brings_token(self, request: HTTPServerRequest) -> bool:
         """Whether the address holds the token."""
         given = [value for key, value in _pairs(request.query) if key == "token"]
@@ -232,7 +259,10 @@ class _If(Matcher):
 class _Refuse(RequestHandler):
     def prepare(self) -> None:
         self.set_status(403)
-        self.finish("403: this page wants its token, or was asked for under a foreign name.\n")
+        self.finish(
+            "403: this page wants its token, or was asked for under a foreign name; "
+            "--origin NAME:PORT allows that of a proxy.\n"
+        )
 
 
 class _Enter(RequestHandler):
@@ -254,6 +284,7 @@ def _guard(application: Any, allowed: set[str], token: str | None, port: int) ->
         r".*",
         [
             Rule(_If(lambda request: not guard.knows_host(request)), _Refuse),
+            Rule(_If(lambda request: not guard.is_harmless(request)), _Refuse),
             Rule(_If(guard.brings_token), _Enter, {"guard": guard}),
             Rule(_If(lambda request: not guard.may_pass(request)), _Refuse),
         ],

@@ -1,13 +1,18 @@
 """The sliders: where they stand, and which of them the visitor has moved."""
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import panel as pn
+from bokeh.models import PrintfTickFormatter
 
 from ._sliders import Slider
 
 _STEPS = 200
+_FORMULA = re.compile(r"(\$(?=\$)|\\(?=[\[(]))")  # where one begins
+_MOST_DECIMALS = 6  # of which the page can show plain numbers
 
 
 class SliderBox:
@@ -27,12 +32,13 @@ class SliderBox:
 
     def _widget(self, slider: Slider) -> Any:
         return pn.widgets.FloatSlider(
-            label=slider.title,
+            # Bokeh takes a title with a formula for HTML.
+            label=_FORMULA.sub(r"\1 ", slider.title),
             start=slider.low,
             end=slider.high,
             step=(slider.high - slider.low) / _STEPS,
             value=(slider.low + slider.high) / 2.0,
-            format="0[.]000" if slider.high - slider.low < 20 else "0[.]0",
+            format=_format((slider.high - slider.low) / _STEPS),
             disabled=True,
             sizing_mode="stretch_width",
             margin=(2, 14),
@@ -61,3 +67,11 @@ class SliderBox:
                 widget.param.update(value=min(max(value, slider.low), slider.high), disabled=False)
         finally:
             self._setting = False
+
+
+def _format(step: float) -> Any:
+    """Format with as many decimals as show that a slider has moved by a step."""
+    decimals = max(1 - math.floor(math.log10(step)), 0)
+    if decimals > _MOST_DECIMALS:
+        return PrintfTickFormatter(format="%.9e")
+    return "0[.]" + "0" * decimals if decimals else "0"

@@ -144,12 +144,6 @@ class SpectrumPanel:
         self._flux = flux
         self._draw()
 
-    def replace(self, **flux: np.ndarray) -> None:
-        """Show other flux for some of the spectra: ``traversed=...``, ``nearest=...``."""
-        names = {"traversed": TRAVERSED, "nearest": NEAREST}
-        self._flux |= {names[key]: values for key, values in flux.items()}
-        self._draw()
-
     def flux(self) -> dict[str, np.ndarray]:
         """Return what is shown, all pixels."""
         return dict(self._flux)

@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl, urlencode
 # Far more than any view needs: a longer link is not worth reading.
 _LONGEST = 8192
 _SLIDER = "s."
+# Share of an end by which a value may lie beyond it: what was typed may be rounded to six digits.
+_SLACK = 1e-5
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ def format_view(view: View) -> str:
     if view.row is not None:
         pairs += [("row", str(view.row)), ("star", view.star)]
     if view.low is not None and view.high is not None:
-        pairs += [("from", f"{view.low:.6g}"), ("to", f"{view.high:.6g}")]
-    pairs += [(_SLIDER + name, f"{value:.6g}") for name, value in sorted(view.sliders.items())]
+        pairs += [("from", f"{view.low:.10g}"), ("to", f"{view.high:.10g}")]
+    pairs += [(_SLIDER + name, f"{value:.10g}") for name, value in sorted(view.sliders.items())]
     return urlencode(pairs)
 
 
@@ -100,6 +102,7 @@ def _parse(query: str, choices: Choices) -> View:
         view = replace(view, row=row, star=choices.names[row])
     if "from" in given or "to" in given:
         low, high = _number("from", given.pop("from", "")), _number("to", given.pop("to", ""))
+        low, high = (_clamped(end, *choices.span) for end in (low, high))
         if not choices.span[0] <= low < high <= choices.span[1]:
             raise ValueError("its window does not lie within the spectra")
         view = replace(view, low=low, high=high)
@@ -113,12 +116,18 @@ def _sliders(given: dict[str, str], choices: Choices) -> dict[str, float]:
     for name, text in given.items():
         low, high = choices.sliders[_one_of("slider", name, tuple(choices.sliders))]
         value = _number(name, text)
-        # A link has six digits of it.
-        slack = 1e-5 * max(abs(low), abs(high))
-        if not low - slack <= value <= high + slack:
+        value = _clamped(value, low, high)
+        if not low <= value <= high:
             raise ValueError(f"{_short(name)} goes from {low:.4g} to {high:.4g}")
-        values[name] = min(max(value, low), high)
+        values[name] = value
     return values
+
+
+def _clamped(value: float, low: float, high: float) -> float:
+    """Put a value that lies a rounding beyond an end on it."""
+    if low - _SLACK * abs(low) <= value <= high + _SLACK * abs(high):
+        return min(max(value, low), high)
+    return value
 
 
 def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> str:

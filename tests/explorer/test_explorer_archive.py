@@ -9,8 +9,10 @@ from explorer_world import GRID, HOSTILE
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from specvae.estimators import AdversarialAutoencoder, PartialLabelRegressor, SpectralRegressor
+from specvae.exceptions import DataQualityWarning
 from specvae.explorer._archive import open_archive
 from specvae.explorer._codes import codes_of, model_with_code
 from specvae.explorer._export import rows_csv, shown_csv, to_fits
@@ -196,3 +198,23 @@ def test_fits_has_rows_flux_and_shown_spectra(archive, monkeypatch):
         np.testing.assert_allclose(file["FLUX"].data[0], flux)
         np.testing.assert_allclose(file["SHOWN"].data["wavelength_aa"], GRID.wavelength_aa)
         np.testing.assert_allclose(file["SHOWN"].data["selected"], flux)
+
+
+def test_a_scaler_is_no_code(stars):
+    fitted = make_pipeline(PCA(3), StandardScaler(), LinearRegression())
+    archive = open_archive(fitted.fit(stars.flux, stars.labels), stars.flux)
+    assert archive.latents == ("pca0", "pca1", "pca2")
+    assert archive.decode(archive.codes[0]).shape == (GRID.n_pixels,)
+    only = make_pipeline(StandardScaler(), LinearRegression()).fit(stars.flux, stars.labels)
+    for estimator in (only, only[:-1], only[0]):
+        with pytest.raises(ValueError, match="cannot encode and decode"):
+            open_archive(estimator, stars.flux)
+
+
+def test_labels_known_of_no_spectrum_are_left_out(model, stars):
+    labels = stars.labels[["teff_k"]].assign(empty=np.nan)
+    with pytest.warns(DataQualityWarning, match="empty are known of no spectrum"):
+        archive = open_archive(model, stars.flux, labels)
+    assert list(archive.labels) == ["teff_k"]
+    with pytest.warns(DataQualityWarning, match="empty"):
+        assert open_archive(model, stars.flux, labels["empty"]).labels.shape == (60, 0)

@@ -2,6 +2,7 @@ import gc
 import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("panel")
@@ -18,6 +19,8 @@ from specvae.explorer import Explorer, explore
 from specvae.explorer._exhibit import make_exhibit
 from specvae.explorer._page import Page
 from specvae.explorer._points import aggregate, cell_side, inside_polygon, nearest_point
+from specvae.explorer._slider_box import SliderBox
+from specvae.explorer._sliders import Slider
 from specvae.explorer._spectrum_panel import NEAREST, RECONSTRUCTION, SELECTED, TRAVERSED
 from specvae.inspection import traverse
 from specvae.spectra import SpectraArray
@@ -30,6 +33,11 @@ def page(exhibit):
 
 def drawn(page, name):
     return np.asarray(page.spectra.sources[name].data["y"])
+
+
+def search(page, text):
+    page.controls.search.value = text
+    page.controls.search.param.trigger("enter_pressed")
 
 
 def test_an_empty_page_says_what_to_do(page):
@@ -96,14 +104,14 @@ def test_a_malformed_link_shows_the_default_view_and_why(exhibit, query):
 
 
 def test_search(page):
-    page.controls.search.value = "hd 105"
+    search(page, "hd 105")
     assert page.rows == [15]
     assert list(page.controls.matches.options.values()) == [15, 16, 17]
     page.controls.matches.value = 17
     assert page.rows == [17]
-    page.controls.search.value = "Vega <b>"
+    search(page, "Vega <b>")
     assert page.rows == [17] and "Vega &lt;b&gt;" in page.controls.message.object
-    page.controls.search.value = "#4"
+    search(page, "#4")
     assert page.rows == [4] and not page.controls.matches.visible
 
 
@@ -170,12 +178,12 @@ def test_an_error_is_shown_and_the_page_lives_on(page, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(type(page.archive), "spectrum", fail)
-        page.controls.search.value = "#8"
+        search(page, "#8")
     assert "row 8 cannot be read" in page.controls.message.object and page.rows == [7]
     assert vars(page.archive) == broken
     page.controls.dismiss.clicks += 1
     assert not page.controls.messages.visible
-    page.controls.search.value = "#9"
+    search(page, "#9")
     assert page.rows == [9]
 
 
@@ -184,9 +192,9 @@ def test_a_spectrum_that_the_model_cannot_use_is_named(model, stars):
     flux[5] = np.nan
     page = Page(make_exhibit(model, SpectraArray(flux, grid=GRID)), "?row=5")
     assert "the model cannot use spectrum 5" in page.controls.message.object
-    page.controls.search.value = "#5"
+    search(page, "#5")
     assert page.rows == []
-    page.controls.search.value = "#6"
+    search(page, "#6")
     assert page.rows == [6]
 
 
@@ -250,8 +258,6 @@ def test_explore_for_panel_serve(exhibit):
 
 
 def test_points_in_cells():
-    import pandas as pd
-
     points = pd.DataFrame({"x": [0.1, 0.1, 0.9, np.nan], "y": [0.1, 0.1, 0.9, 0.5]})
     points["value"] = [1.0, 3.0, np.nan, 5.0]
     count, mean = aggregate(points, (0.0, 1.0), (0.0, 1.0), (70, 70))
@@ -286,3 +292,54 @@ def test_pixels_without_a_grid(stars):
     page.select([4])
     assert page.spectra.span == (0.0, GRID.n_pixels - 1.0)
     assert all(button.disabled for _, button in page.controls.presets)
+
+
+def test_the_same_star_can_be_searched_and_chosen_again(page):
+    search(page, "hd 105")
+    page.select([30])
+    assert not page.controls.matches.visible
+    page.say("old")
+    search(page, "hd 105")
+    assert page.rows == [15] and page.controls.matches.visible
+    assert not page.controls.messages.visible
+    page.select([17])
+    assert page.controls.matches.value == 17
+    page.controls.matches.value = 15
+    assert page.rows == [15]
+
+
+def test_downloads_do_not_stay_in_memory(page):
+    page.select([7])
+    page.exports[0]._transfer()
+    assert page.exports[0].data
+    page.select([8])
+    assert page.exports[0].data is None
+
+
+@pytest.mark.filterwarnings("ignore:It is strongly recommended")
+def test_names_of_labels_are_text_and_may_be_those_of_columns(stars):
+    from sklearn.decomposition import PCA
+
+    labels = pd.DataFrame({name: stars.labels["teff_k"] for name in ("distance", "density", "Row")})
+    labels[HOSTILE] = stars.labels["rv_kms"]
+    labels["code_pca0"] = 1.0
+    page = Page(make_exhibit(PCA(2).fit(stars.flux), stars.flux, labels))
+    page.select([7, 8])
+    titles = page.controls.table.titles
+    assert titles["distance (label)"] == "distance (label)" and "<" not in titles[HOSTILE]
+    page.controls.colour.value = "density (label)"
+    assert page.map._bar.title == "density (label)"
+    for button in page.exports:
+        assert button.callback().getvalue()
+
+
+@pytest.mark.parametrize("width", [1e-7, 1e-3, 1.0, 20.0, 3000.0])
+def test_a_step_of_a_slider_can_be_seen(width):
+    box = SliderBox((Slider("a$$<b>$$$", 0, 5.0, 5.0 + width, False, ""),), lambda: None)
+    widget = box.widgets["a$$<b>$$$"]
+    assert "$$" not in widget.label
+    if isinstance(widget.format, str):
+        decimals = widget.format.partition("]")[2].count("0")
+        assert 10.0**-decimals <= width / 200
+    else:
+        assert width <= 1e-3

@@ -161,13 +161,40 @@ def test_a_killed_connection_harms_nobody(address):
 
 
 def test_others_are_let_in_by_a_token_only(exhibit):
-    for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
+    for host in ("0.0.0.0", "192.0.2.1", "example.org"):
         with pytest.raises(ValueError, match="lets other machines in; give a token"):
             make_server(exhibit, host=host)
         with pytest.raises(ValueError, match="at least 8 characters"):
             make_server(exhibit, host=host, token="short")
     with pytest.raises(ValueError, match="lets other machines in"):
         serve_forever(None, None, host="0.0.0.0", token="")
+
+
+def test_ipv6_and_empty_origins_are_refused(exhibit):
+    with pytest.raises(ValueError, match="give a name or an IPv4 address"):
+        make_server(exhibit, host="::", token=TOKEN)
+    with pytest.raises(ValueError, match="names no host"):
+        make_server(exhibit, origins=["https://"])
+
+
+def test_an_origin_may_be_a_whole_address(serve):
+    address = serve(origins=["https://proxy:8443"])
+    assert raw(address, "/", Host="proxy:8443")[0] == 200
+    code, body = raw(address, "/", Host="other:8443")
+    assert code == 403 and b"--origin" in body
+
+
+def test_sessions_modules_and_foreign_pages_are_refused(address):
+    many = "&".join(f"k{i}=1" for i in range(300))
+    for target in (
+        "/?bokeh-session-id=x", "/?bokeh%2dsession-id=x", f"/?{many}&bokeh-session-id=x",
+        "/components/antigravity/x", "/components/panelx/y",
+    ):  # fmt: skip
+        assert raw(address, target)[0] == 403
+    assert raw(address, "/", **{"Bokeh-Session-Id": "x"})[0] == 403
+    foreign = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+    assert raw(address, "/", **foreign)[0] == 403
+    assert raw(address, "/", **foreign | {"Sec-Fetch-Mode": "navigate"})[0] == 200
 
 
 def test_a_port_that_is_taken_is_named(exhibit):

@@ -80,3 +80,11 @@ def test_a_slider_at_its_end_survives_the_digits_of_the_link():
         text = urlencode({"s.a": f"{value:.6g}"})
         view, problem = parse_view(text, ends)
         assert not problem and ends.sliders["a"][0] <= view.sliders["a"] <= ends.sliders["a"][1]
+
+
+def test_a_window_at_its_ends_survives_the_digits_of_the_link():
+    ends = Choices(("a",), ("density",), (), {}, (3781.123456789, 6912.987654321))
+    given = View("a", "a", "density", low=ends.span[0], high=5000.12345)
+    view, problem = parse_view(format_view(given), ends)
+    assert not problem and view.low >= ends.span[0] and view.high == 5000.12345
+    assert not parse_view("from=3781.12&to=6912.99", ends).problem
