@@ -71,7 +71,7 @@ OUTSIDE = {
     "explorer/_page": {"numpy", "panel"},
     "explorer/_points": {"datashader", "numpy", "pandas"},
     "explorer/_serve": {"panel", "tornado"},
-    "explorer/_slider_box": {"panel"},
+    "explorer/_slider_box": {"bokeh", "panel"},
     "explorer/_spectrum_panel": {"bokeh", "numpy"},
     "demo": {"numpy", "pandas", "sklearn"},
     "cli": {"astropy", "numpy", "pandas", "sklearn"},
