@@ -21,11 +21,12 @@ from _label_recovery_verdicts import (
     carried,
     compare,
     factor,
-    holm,
     ratio,
     same,
     smaller,
 )
+
+from specvae.metrics._permutation_null import holm
 
 Key = tuple[str, str]  # a model with its data, and its share of labels
 Pool = Mapping[Key, Mapping[str, Errors]]  # errors of each quantity
@@ -109,7 +110,7 @@ def comparisons(pool: Pool) -> dict[Asked, Comparison]:
         for one, other, quantities in pairs()
         for quantity in quantities
     }
-    corrected = holm([each.p_value for each in found.values()])
+    corrected = holm(np.array([each.p_value for each in found.values()]))
     return {
         key: replace(each, p_corrected=float(p), n_compared=len(found))
         for (key, each), p in zip(found.items(), corrected, strict=True)

@@ -90,15 +90,6 @@ def compare(name: str, one: Errors, other_name: str, other: Errors, quantity: st
     )
 
 
-def holm(p_values: Sequence[float]) -> np.ndarray:
-    """Return Holm's p-values: the k-th smallest of n times n - k, never falling, at most 1."""
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p)
-    corrected = np.empty(len(p))
-    corrected[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    return np.minimum(corrected, 1.0)
-
-
 def smaller(comparison: Comparison) -> Verdict:
     """Judge the claim that the model has a smaller error than the other."""
     if comparison.p_corrected < P_VALUE and comparison.agrees:

@@ -11,6 +11,7 @@ from _evidence import Claim, Table, Verdict, plus_minus
 from _nested import Nested
 
 from specvae.metrics import compare_models, mean_by_star
+from specvae.metrics._permutation_null import holm
 
 __all__ = [
     "ahead_verdict",
@@ -62,15 +63,6 @@ def paired_tests(errors: Errors, reference: str, stars: np.ndarray) -> pd.DataFr
         tables.append(tests.assign(label=column))
     every = pd.concat(tables, ignore_index=True)
     return every.assign(p_corrected=holm(every["p_value"].to_numpy()))
-
-
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """Holm's step-down correction, over the labels too."""
-    order = np.argsort(p_values)
-    factors = np.arange(len(order), 0, -1)
-    corrected = np.empty(len(order))
-    corrected[order] = np.minimum(np.maximum.accumulate(factors * p_values[order]), 1.0)
-    return corrected
 
 
 def paired_table(

@@ -4,10 +4,11 @@ import pytest
 from _miles_baselines import QuadraticModel
 from _miles_gp import MultiScaleGP, band_axes, scale_bands
 from _miles_networks import PlainNetworks, RegressorEnsemble, mean_of_pixels
-from _miles_report import ahead_verdict, errors_by_star, holm, range_table
+from _miles_report import ahead_verdict, errors_by_star, range_table
 from miles import BEST, CNNS, KERNELS, LIKE, NETWORKS, OWN, RIDGE, SIMULATED, with_means
 
 from specvae.metrics import compare_models
+from specvae.metrics._permutation_null import holm
 
 
 def paired(differences, p_values):
